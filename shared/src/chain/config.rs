@@ -1,0 +1,233 @@
+//! The `CHAINS` setting, read once and checked whole: a deployment with a wrong one does not start.
+
+use serde::Deserialize;
+
+use super::{ChainId, CoinId};
+use crate::money::{Cents, Decimals};
+
+/// Every chain of the deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chains(Vec<Chain>);
+
+/// One network, and the coins accepted on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name.
+    pub id: ChainId,
+    /// What its addresses and blocks look like.
+    pub family: Family,
+    /// What is accepted there, in the order in which it is offered.
+    pub coins: Vec<Coin>,
+    depths: Vec<(Option<Cents>, Depth)>,
+}
+
+/// Chains of one family share addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Ethereum and its like, with the chain ids (EIP-155) of the live network and of the one that test pages name.
+    Evm {
+        /// Where live money moves.
+        chain_id: u64,
+        /// What links on test pages carry, so that no live wallet pays them.
+        test_chain_id: u64,
+    },
+}
+
+impl Family {
+    /// The family's name in keys: one address serves all chains of a family.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Evm { .. } => "evm",
+        }
+    }
+}
+
+/// One asset on one chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coin {
+    /// Its name.
+    pub id: CoinId,
+    /// What moves on the chain.
+    pub asset: Asset,
+    /// Decimals of its smallest unit.
+    pub decimals: Decimals,
+    /// The symbol under which price sources know it; two coins may share one.
+    pub rate_symbol: String,
+    /// Below this much due, the coin is not offered for a first payment.
+    pub minimum: Cents,
+}
+
+/// What a coin is on its chain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asset {
+    /// The chain's own money.
+    Native,
+    /// A token contract, by its address in lower-case hex with `0x`.
+    Token(String),
+}
+
+impl Asset {
+    /// The asset's part of a transfer's key.
+    pub fn key(&self) -> &str {
+        match self {
+            Asset::Native => "native",
+            Asset::Token(contract) => contract,
+        }
+    }
+}
+
+/// How deep a transfer must lie before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// This many blocks, its own included.
+    Blocks(u32),
+    /// The chain itself says that the block is final; the number is what is shown to people.
+    Finalized(u32),
+}
+
+impl Depth {
+    /// The confirmations that are asked for, as a number for people and for the record.
+    pub fn confirmations(self) -> u32 {
+        match self {
+            Depth::Blocks(blocks) | Depth::Finalized(blocks) => blocks,
+        }
+    }
+}
+
+/// What is wrong with the setting.
+#[derive(Debug, thiserror::Error)]
+#[error("CHAINS is wrong: {0}")]
+pub struct InvalidChains(String);
+
+impl Chains {
+    /// Reads the setting's JSON.
+    pub fn parse(json: &str) -> Result<Chains, InvalidChains> {
+        let raw: Vec<RawChain> =
+            serde_json::from_str(json).map_err(|error| InvalidChains(error.to_string()))?;
+        let chains: Vec<Chain> = raw.into_iter().map(RawChain::check).collect::<Result<_, _>>()?;
+        let mut coins: Vec<&CoinId> =
+            chains.iter().flat_map(|chain| &chain.coins).map(|coin| &coin.id).collect();
+        coins.sort_unstable();
+        match coins.array_windows().find(|[one, other]| one == other) {
+            Some([twice, _]) => Err(InvalidChains(format!("coin {twice} is there twice"))),
+            None => Ok(Chains(chains)),
+        }
+    }
+
+    /// All of them, in the setting's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Chain> {
+        self.0.iter()
+    }
+
+    /// The chain of that name.
+    pub fn chain(&self, id: &ChainId) -> Option<&Chain> {
+        self.0.iter().find(|chain| chain.id == *id)
+    }
+
+    /// The coin of that name and its chain.
+    pub fn coin(&self, id: &CoinId) -> Option<(&Chain, &Coin)> {
+        self.coins().find(|(_, coin)| coin.id == *id)
+    }
+
+    /// Every coin with its chain, in the order in which they are offered.
+    pub fn coins(&self) -> impl Iterator<Item = (&Chain, &Coin)> {
+        self.0.iter().flat_map(|chain| chain.coins.iter().map(move |coin| (chain, coin)))
+    }
+}
+
+impl Chain {
+    /// How deep a transfer to a payment of `amount` must lie.
+    pub fn depth(&self, amount: Cents) -> Depth {
+        let rule = self.depths.iter().find(|(below, _)| below.is_none_or(|below| amount < below));
+        rule.map_or(Depth::Blocks(u32::MAX), |(_, depth)| *depth)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChain {
+    chain: String,
+    family: RawFamily,
+    chain_id: u64,
+    test_chain_id: u64,
+    coins: Vec<RawCoin>,
+    confirmations: Vec<RawDepth>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawFamily {
+    Evm,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCoin {
+    coin: String,
+    asset: String,
+    decimals: u8,
+    rate: String,
+    minimum_usd: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDepth {
+    below_usd: Option<String>,
+    blocks: Option<u32>,
+    finalized: Option<u32>,
+}
+
+impl RawChain {
+    fn check(self) -> Result<Chain, InvalidChains> {
+        let wrong = |what: &str| InvalidChains(format!("{what} of chain {:?}", self.chain));
+        let id = ChainId::new(&self.chain).ok_or_else(|| wrong("the name"))?;
+        let coins = self.coins.iter().map(RawCoin::check).collect::<Result<_, _>>()?;
+        let depths: Vec<_> = self.confirmations.iter().map(RawDepth::check).collect::<Result<_, _>>()?;
+        let ordered = depths
+            .is_sorted_by(|(one, _), (next, _)| one.is_some() && next.is_none_or(|next| *one < Some(next)));
+        if !ordered || depths.last().is_none_or(|(below, _)| below.is_some()) {
+            return Err(wrong("the confirmations (rising limits, the last without one)"));
+        }
+        let family = match self.family {
+            RawFamily::Evm => Family::Evm { chain_id: self.chain_id, test_chain_id: self.test_chain_id },
+        };
+        Ok(Chain { id, family, coins, depths })
+    }
+}
+
+impl RawCoin {
+    fn check(&self) -> Result<Coin, InvalidChains> {
+        let wrong = |what: &str| InvalidChains(format!("{what} of coin {:?}", self.coin));
+        Ok(Coin {
+            id: CoinId::new(&self.coin).ok_or_else(|| wrong("the name"))?,
+            asset: self.asset().ok_or_else(|| wrong("the asset"))?,
+            decimals: Decimals::new(self.decimals).ok_or_else(|| wrong("the decimals"))?,
+            rate_symbol: CoinId::new(&self.rate).ok_or_else(|| wrong("the rate"))?.to_string(),
+            minimum: Cents::parse_amount(&self.minimum_usd).map_err(|_| wrong("minimum_usd"))?,
+        })
+    }
+
+    fn asset(&self) -> Option<Asset> {
+        if self.asset == "native" {
+            return Some(Asset::Native);
+        }
+        let hex = self.asset.strip_prefix("0x")?;
+        let address = hex.len() == 40 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        address.then(|| Asset::Token(self.asset.to_ascii_lowercase()))
+    }
+}
+
+impl RawDepth {
+    fn check(&self) -> Result<(Option<Cents>, Depth), InvalidChains> {
+        let wrong =
+            || InvalidChains("a confirmation rule needs `blocks` or `finalized`, at least 1".to_owned());
+        let depth = match (self.blocks, self.finalized) {
+            (Some(blocks), None) if blocks > 0 => Depth::Blocks(blocks),
+            (None, Some(blocks)) if blocks > 0 => Depth::Finalized(blocks),
+            (Some(_) | None, Some(_) | None) => return Err(wrong()),
+        };
+        let below = self.below_usd.as_deref().map(Cents::parse_amount).transpose();
+        Ok((below.map_err(|_| wrong())?, depth))
+    }
+}

@@ -1,0 +1,175 @@
+//! Money: whole cents, whole coin units, rates, and the exact dollars between them. No floats, no rounding but where a rule says so.
+
+mod amount;
+mod credit;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use num_bigint::BigUint;
+
+pub use amount::{AmountError, MAX_AMOUNT, MIN_AMOUNT};
+pub use credit::Credit;
+
+/// Ten thousand basis points are the whole.
+const WHOLE_BASIS_POINTS: u64 = 10_000;
+
+/// Rates carry eight decimals of a dollar: enough for coins worth a thousandth of a cent.
+const RATE_DECIMALS: Decimals = Decimals(8);
+
+/// US dollars in whole cents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cents(pub u64);
+
+impl Cents {
+    /// Nothing.
+    pub const ZERO: Cents = Cents(0);
+
+    /// The sum, held at the largest value: no payment reaches it (R5 stops at twelve digits).
+    #[must_use]
+    pub fn plus(self, other: Cents) -> Cents {
+        Cents(self.0.saturating_add(other.0))
+    }
+
+    /// What is left after `other`, never below nothing.
+    #[must_use]
+    pub fn minus(self, other: Cents) -> Cents {
+        Cents(self.0.saturating_sub(other.0))
+    }
+
+    /// A share of the amount, rounded half-up to cents (R14).
+    pub fn share(self, basis_points: BasisPoints) -> Cents {
+        let whole = u128::from(WHOLE_BASIS_POINTS);
+        let parts = u128::from(self.0).saturating_mul(u128::from(basis_points.0));
+        let rounded = parts.saturating_add(whole.div_euclid(2)).div_euclid(whole);
+        Cents(u64::try_from(rounded).unwrap_or(u64::MAX))
+    }
+}
+
+/// Two decimals always: `49.99`, `0.50`, `0.00` (R11).
+impl fmt::Display for Cents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0.div_euclid(100), self.0.rem_euclid(100))
+    }
+}
+
+/// Hundredths of a percent, up to the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BasisPoints(u64);
+
+impl BasisPoints {
+    /// None at all.
+    pub const ZERO: BasisPoints = BasisPoints(0);
+
+    /// `None` above 10,000.
+    pub fn new(basis_points: u64) -> Option<BasisPoints> {
+        (basis_points <= WHOLE_BASIS_POINTS).then_some(BasisPoints(basis_points))
+    }
+
+    /// The number itself.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// What remains of the whole.
+    fn rest(self) -> u64 {
+        WHOLE_BASIS_POINTS.saturating_sub(self.0)
+    }
+}
+
+/// A coin's smallest unit: satoshi, wei, a millionth of a USDC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Units(pub u128);
+
+impl Units {
+    /// The fewest units worth `usd` at `rate`, rounded up so that paying them settles the dollars (R21).
+    pub fn worth(usd: Cents, rate: Rate, decimals: Decimals) -> Result<Units, Overflow> {
+        let numerator = BigUint::from(usd.0) * decimals.scale() * RATE_DECIMALS.scale();
+        let denominator = BigUint::from(rate.0) * BigUint::from(100_u32);
+        let units = (numerator + &denominator - BigUint::from(1_u32)) / denominator;
+        u128::try_from(units).map(Units).map_err(|_| Overflow)
+    }
+
+    /// A decimal number of whole coins without trailing zeros: `0.0125`.
+    pub fn display(self, decimals: Decimals) -> String {
+        decimal(self.0, decimals, 0)
+    }
+}
+
+/// More than any coin has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the amount is larger than the coin can express")]
+pub struct Overflow;
+
+/// How many decimals a coin's unit has below the whole coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decimals(u8);
+
+impl Decimals {
+    /// More than any asset we know of uses, and few enough that a whole coin fits a `u128` many times over.
+    pub const MAX: u8 = 30;
+
+    /// `None` above [`Decimals::MAX`].
+    pub fn new(decimals: u8) -> Option<Decimals> {
+        (decimals <= Decimals::MAX).then_some(Decimals(decimals))
+    }
+
+    /// The number itself.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Units in a whole coin.
+    fn scale(self) -> BigUint {
+        BigUint::from(10_u32).pow(u32::from(self.0))
+    }
+}
+
+/// US dollars for one whole coin, in hundred-millionths of a dollar; never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(u64);
+
+impl Rate {
+    /// `None` for zero: a coin without a price has no rate.
+    pub fn new(hundred_millionths: u64) -> Option<Rate> {
+        (hundred_millionths > 0).then_some(Rate(hundred_millionths))
+    }
+
+    /// Hundred-millionths of a dollar for one whole coin.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// At least cents: `2500.00`, `0.99985`.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&decimal(u128::from(self.0), RATE_DECIMALS, 2))
+    }
+}
+
+/// A text that is no positive decimal number that a rate can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a positive decimal number of dollars")]
+pub struct InvalidRate;
+
+/// Plain or scientific decimal text; digits beyond the eighth decimal are rounded half-up.
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Rate, InvalidRate> {
+        let scaled = amount::scaled(text, i64::from(RATE_DECIMALS.0)).map_err(|_| InvalidRate)?;
+        u64::try_from(scaled).ok().and_then(Rate::new).ok_or(InvalidRate)
+    }
+}
+
+/// `units` with a decimal point, at least `keep` decimals and no zeros after those.
+fn decimal(units: u128, decimals: Decimals, keep: usize) -> String {
+    let places = usize::from(decimals.0);
+    let digits = format!("{units:0>width$}", width = places.saturating_add(1));
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(places));
+    let fraction = format!("{:0<keep$}", fraction.trim_end_matches('0'));
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}

@@ -1,0 +1,64 @@
+//! What coins are worth in dollars, exactly: a fraction of a cent is kept until a rule rounds it (R21).
+
+use std::iter::Sum;
+
+use num_bigint::BigUint;
+use num_rational::Ratio;
+
+use super::{BasisPoints, Cents, Decimals, RATE_DECIMALS, Rate, Units, WHOLE_BASIS_POINTS};
+
+/// Dollars credited for coins, as an exact fraction of cents.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Credit(Ratio<BigUint>);
+
+impl Credit {
+    /// Nothing.
+    pub fn zero() -> Credit {
+        Credit::cents(Cents::ZERO)
+    }
+
+    fn cents(cents: Cents) -> Credit {
+        Credit(Ratio::from_integer(BigUint::from(cents.0)))
+    }
+
+    /// `units` at a quote's ratio: `usd` for `quoted` units. A quote of no units is worth nothing.
+    pub fn quoted(units: Units, usd: Cents, quoted: Units) -> Credit {
+        if quoted == Units(0) {
+            return Credit::zero();
+        }
+        Credit(Ratio::new(BigUint::from(units.0) * BigUint::from(usd.0), BigUint::from(quoted.0)))
+    }
+
+    /// `units` at a market rate.
+    pub fn market(units: Units, rate: Rate, decimals: Decimals) -> Credit {
+        let numerator = BigUint::from(units.0) * BigUint::from(rate.get()) * BigUint::from(100_u32);
+        Credit(Ratio::new(numerator, decimals.scale() * RATE_DECIMALS.scale()))
+    }
+
+    /// Whole cents, rounded down (R21).
+    pub fn floor(&self) -> Cents {
+        Cents(u64::try_from(self.0.to_integer()).unwrap_or(u64::MAX))
+    }
+
+    /// What of `due` is not covered, rounded up to cents.
+    pub fn missing(&self, due: Cents) -> Cents {
+        due.minus(self.floor())
+    }
+
+    /// Whether this is at least `due` less the tolerated share (R21).
+    pub fn covers(&self, due: Cents, tolerance: BasisPoints) -> bool {
+        let rest = Ratio::new(BigUint::from(tolerance.rest()), BigUint::from(WHOLE_BASIS_POINTS));
+        self.0 >= Credit::cents(due).0 * rest
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_zero(&self) -> bool {
+        *self == Credit::zero()
+    }
+}
+
+impl Sum for Credit {
+    fn sum<I: Iterator<Item = Credit>>(credits: I) -> Credit {
+        Credit(credits.fold(Credit::zero().0, |sum, credit| sum + credit.0))
+    }
+}
