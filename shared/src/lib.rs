@@ -1,5 +1,11 @@
-//! The shared crate: what every function of the gateway has in common.
+//! What every function of the gateway has in common.
+//!
+//! Pure, bottom up: `moment`, `money`, `chain`. Around them: `settings`, `clock`, `store`, `app`.
 
+pub mod app;
 pub mod chain;
+pub mod clock;
 pub mod moment;
 pub mod money;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,78 @@
+//! What a function holds from its first call to its last: settings, clock and tables.
+
+use std::future::Future;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
+use aws_smithy_http_client::tls;
+
+use crate::clock::Clock;
+use crate::settings::{Settings, optional, required};
+use crate::store::{Store, Tables};
+
+/// A function's error, whatever it is: Lambda logs it and starts another.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Shared by all calls of one process.
+#[derive(Debug)]
+pub struct App {
+    /// The tables.
+    pub store: Store,
+    /// What the deployment decided.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl App {
+    /// Reads the environment and sets up the client; nothing is connected yet.
+    pub fn from_env() -> Result<App, Error> {
+        let store = Store::new(Client::from_conf(client_config()?), Tables::from_env()?);
+        Ok(App { store, settings: Settings::from_env()?, clock: Clock::from_env() })
+    }
+}
+
+/// Runs `serve` on one thread until Lambda stops the process.
+pub fn run<F>(serve: impl FnOnce(&'static App) -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    log_as_json();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { serve(Box::leak(Box::new(App::from_env()?))).await })
+}
+
+/// One JSON line an event, without times: Lambda's log adds its own.
+fn log_as_json() {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .without_time()
+        .with_target(false)
+        .with_current_span(false)
+        .init();
+}
+
+/// Credentials and region come from Lambda's environment, so that no loader and no metadata service is needed.
+fn client_config() -> Result<Config, Error> {
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let mut config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(required("AWS_REGION")?))
+        .credentials_provider(credentials)
+        .http_client(http);
+    if let Some(endpoint) = optional("AWS_ENDPOINT_URL_DYNAMODB") {
+        config = config.endpoint_url(endpoint);
+    }
+    Ok(config.build())
+}

@@ -1,0 +1,81 @@
+//! What a deployment decides, read from the environment once when a function starts.
+
+use crate::chain::{Chains, InvalidChains};
+use crate::money::{BasisPoints, Cents};
+
+/// Settings that every function shares. What only one function needs, it reads itself with [`required`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The base of pay links, without a trailing slash; `None` takes the name that the caller used.
+    pub public_url: Option<String>,
+    /// Chains and coins.
+    pub chains: Chains,
+    /// The extended public key from which test payments get their addresses; `None` offers them no coin.
+    pub test_xpub: Option<String>,
+    /// What an account pays unless it has its own terms (R14).
+    pub fees: FeeSettings,
+    /// How much may be missing from what is due (R21).
+    pub tolerance: BasisPoints,
+}
+
+/// The terms of R14.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeSettings {
+    /// The share of the amount.
+    pub rate: BasisPoints,
+    /// Not less than this.
+    pub minimum: Cents,
+    /// Free of fees up to this much paid in a month; zero is off.
+    pub free_volume: Cents,
+}
+
+/// Why a function does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A setting that must be there is not.
+    #[error("the setting {0} is missing")]
+    Missing(&'static str),
+    /// A setting that cannot be read.
+    #[error("the setting {0} is not a number in its range")]
+    Invalid(&'static str),
+    /// The list of chains is wrong.
+    #[error(transparent)]
+    Chains(#[from] InvalidChains),
+}
+
+impl Settings {
+    /// Reads them all; a deployment with a wrong one does not start.
+    pub fn from_env() -> Result<Settings, SettingsError> {
+        Ok(Settings {
+            public_url: optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            chains: Chains::parse(optional("CHAINS").as_deref().unwrap_or("[]"))?,
+            test_xpub: optional("TEST_XPUB"),
+            fees: FeeSettings {
+                rate: basis_points("FEE_BASIS_POINTS", 100)?,
+                minimum: Cents(number("FEE_MINIMUM_CENTS", 0)?),
+                free_volume: Cents(number("FREE_VOLUME_CENTS", 0)?),
+            },
+            tolerance: basis_points("TOLERANCE_BASIS_POINTS", 0)?,
+        })
+    }
+}
+
+/// The setting's text; an empty one counts as none.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+/// The setting's text, or the reason not to start.
+pub fn required(name: &'static str) -> Result<String, SettingsError> {
+    optional(name).ok_or(SettingsError::Missing(name))
+}
+
+/// The setting as a number, or its default.
+pub fn number(name: &'static str, default: u64) -> Result<u64, SettingsError> {
+    optional(name).map_or(Ok(default), |text| text.parse().map_err(|_| SettingsError::Invalid(name)))
+}
+
+fn basis_points(name: &'static str, default: u64) -> Result<BasisPoints, SettingsError> {
+    BasisPoints::new(number(name, default)?).ok_or(SettingsError::Invalid(name))
+}

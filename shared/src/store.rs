@@ -1,0 +1,85 @@
+//! DynamoDB: one file per table, and what their calls share.
+
+pub mod attribute;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use crate::settings::{SettingsError, required};
+
+/// Losing this many races for one item in a row means something is wrong, not busy.
+const ATTEMPTS: usize = 8;
+
+/// The tables, and a way to them.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    tables: Tables,
+}
+
+/// The tables' names.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// One item per payment.
+    pub payments: String,
+    /// One item per API key.
+    pub keys: String,
+    /// One item per account, and one per extended key.
+    pub accounts: String,
+    /// Addresses given out.
+    pub addresses: String,
+    /// What was seen on each chain, and rates.
+    pub chains: String,
+}
+
+impl Tables {
+    /// Reads the names from the environment.
+    pub fn from_env() -> Result<Tables, SettingsError> {
+        Ok(Tables {
+            payments: required("PAYMENTS_TABLE")?,
+            keys: required("KEYS_TABLE")?,
+            accounts: required("ACCOUNTS_TABLE")?,
+            addresses: required("ADDRESSES_TABLE")?,
+            chains: required("CHAINS_TABLE")?,
+        })
+    }
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Others changed the same item each time that we tried to.
+    #[error("the item was changed by others {ATTEMPTS} times in a row")]
+    Contended,
+    /// The table refuses for now: throttled.
+    #[error("the table is throttled")]
+    Throttled,
+    /// The call failed.
+    #[error("the table could not be reached: {0}")]
+    Unavailable(String),
+    /// An item is not what was written.
+    #[error("an item of the table cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl Store {
+    /// Over a client that is already set up.
+    pub fn new(client: Client, tables: Tables) -> Store {
+        Store { client, tables }
+    }
+}
+
+/// What a call's failure means, without the item that it carried.
+fn failed<E, R>(error: SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    const THROTTLED: [&str; 3] =
+        ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
+    match error.code() {
+        Some(code) if THROTTLED.contains(&code) => StoreError::Throttled,
+        Some(code) => StoreError::Unavailable(format!("{code}: {}", error.message().unwrap_or_default())),
+        None => StoreError::Unavailable(DisplayErrorContext(error).to_string()),
+    }
+}
