@@ -1,0 +1,181 @@
+//! What a payment's transfers come to: received, due and status are worked out anew each time, never added to.
+
+use super::{Ending, KycStatus, Payment, Standing, Status, Transfer, TransferState};
+use crate::chain::ChainId;
+use crate::moment::{DAY_SECONDS, Timestamp};
+use crate::money::{Cents, Credit};
+
+/// How long money on its way, or lost and perhaps coming back, holds a payment open (R15).
+const AWAITED_SECONDS: u64 = 3 * DAY_SECONDS;
+
+impl Payment {
+    /// Where it stands at `now`. Without an address, time alone expires it (R15).
+    pub fn status(&self, now: Timestamp) -> Status {
+        let recorded = self.recorded_status();
+        let overdue = self.local(now) >= self.terms.expires_at();
+        if recorded.is_open() && overdue && self.progress.addresses.is_empty() {
+            return Status::Expired;
+        }
+        recorded
+    }
+
+    /// Where it stands by what is recorded: the same at any time until something is written.
+    pub fn recorded_status(&self) -> Status {
+        match self.progress.ending {
+            Some(Ending::Expired) => Status::Expired,
+            Some(Ending::Cancelled) => Status::Cancelled,
+            Some(Ending::Refunded) => Status::Refunded,
+            None if self.progress.identity.status == KycStatus::Approved => self.status_by_money(),
+            None => Status::KycRequired,
+        }
+    }
+
+    fn status_by_money(&self) -> Status {
+        let settling = self.credit(|transfer| self.settles(transfer));
+        if !settling.covers(self.terms.due(), self.terms.tolerance) {
+            return if settling.is_zero() { Status::Pending } else { Status::PartiallyPaid };
+        }
+        if self.received() > self.terms.due() { Status::Overpaid } else { Status::Paid }
+    }
+
+    /// When what is due had come: the moment at which the last transfer that it takes was deep enough.
+    ///
+    /// Worked out from the transfers, so that the order in which they were reported does not show. `None` unless paid.
+    pub fn paid_at(&self) -> Option<Timestamp> {
+        let is_paid = self.recorded_status().is_paid();
+        let mut counted: Vec<_> = self
+            .counted()
+            .filter(|transfer| self.settles(transfer))
+            .filter_map(|transfer| Some((transfer.deep_since?, transfer.credit(&self.progress.quotes)?)))
+            .collect();
+        counted.sort_by_key(|(since, _)| *since);
+        let mut sum = Credit::zero();
+        let complete = counted.into_iter().find_map(|(since, credit)| {
+            sum = [sum.clone(), credit].into_iter().sum();
+            sum.covers(self.terms.due(), self.terms.tolerance).then_some(since)
+        });
+        complete.filter(|_| is_paid).max(self.progress.late_accepted_at.filter(|_| is_paid))
+    }
+
+    /// Every transfer that was ever reported, by key.
+    pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
+        self.progress.transfers.values()
+    }
+
+    /// Counted dollars, late ones too, rounded down to cents (R21, R23).
+    pub fn received(&self) -> Cents {
+        self.counted_credit().floor()
+    }
+
+    /// Counted dollars beyond what is due.
+    pub fn overpaid(&self) -> Cents {
+        self.received().minus(self.terms.due())
+    }
+
+    /// What is not covered yet by money that is counted or on its way, rounded up to cents: the next quote's dollars.
+    pub fn still_due(&self) -> Cents {
+        let coming = |transfer: &&Transfer| match transfer.standing() {
+            Standing::Unconfirmed { .. } | Standing::InBlock { .. } => self.is_in_time(transfer),
+            Standing::Lost { .. } | Standing::Replaced => false,
+        };
+        let credits =
+            self.transfers().filter(coming).filter_map(|transfer| transfer.credit(&self.progress.quotes));
+        let covered: Credit = credits.sum();
+        if covered.covers(self.terms.due(), self.terms.tolerance) {
+            return Cents::ZERO;
+        }
+        covered.missing(self.terms.due())
+    }
+
+    /// Whether a transfer is late: first seen after the payment had ended or its window had closed (R15, R23).
+    pub fn is_late(&self, transfer: &Transfer) -> bool {
+        !self.is_in_time(transfer)
+    }
+
+    /// Whether any money came late and is there.
+    pub fn has_late_money(&self) -> bool {
+        self.transfers().any(|transfer| match self.state(transfer) {
+            TransferState::Seen | TransferState::Confirming | TransferState::Counted => {
+                self.is_late(transfer)
+            }
+            TransferState::Lost => false,
+        })
+    }
+
+    /// How far a transfer has come.
+    pub fn state(&self, transfer: &Transfer) -> TransferState {
+        transfer.state(&self.progress.quotes)
+    }
+
+    /// Whether any transfer was seen that is still there: the coin is settled then (R19).
+    pub(super) fn money_was_seen(&self) -> bool {
+        self.transfers().any(|transfer| match self.state(transfer) {
+            TransferState::Seen | TransferState::Confirming | TransferState::Counted => true,
+            TransferState::Lost => false,
+        })
+    }
+
+    pub(super) fn received_covers(&self) -> bool {
+        self.counted_credit().covers(self.terms.due(), self.terms.tolerance)
+    }
+
+    /// Whether a transfer was seen that is neither counted nor given up (R17).
+    pub(super) fn awaits_money(&self, now: Timestamp) -> bool {
+        self.transfers().any(|transfer| self.is_awaited(transfer, now))
+    }
+
+    /// Whether such a transfer came in time (R15).
+    pub(super) fn awaits_money_in_time(&self, now: Timestamp) -> bool {
+        self.transfers().any(|transfer| self.settles(transfer) && self.is_awaited(transfer, now))
+    }
+
+    fn is_awaited(&self, transfer: &Transfer, now: Timestamp) -> bool {
+        let given_up_at = match (self.state(transfer), transfer.standing()) {
+            (TransferState::Counted, _) | (_, Standing::Replaced) => return false,
+            (_, Standing::Lost { at, .. }) => at.plus(AWAITED_SECONDS),
+            (_, Standing::Unconfirmed { .. } | Standing::InBlock { .. }) => {
+                self.terms.expires_at().plus(AWAITED_SECONDS)
+            }
+        };
+        self.local(now) < given_up_at
+    }
+
+    /// Whether a transfer can make the payment paid: in time, or accepted late.
+    fn settles(&self, transfer: &Transfer) -> bool {
+        self.progress.late_accepted_at.is_some() || self.is_in_time(transfer)
+    }
+
+    fn is_in_time(&self, transfer: &Transfer) -> bool {
+        if transfer.after_end {
+            return false;
+        }
+        let expires_at = self.terms.expires_at();
+        let sighted = transfer.unconfirmed_at.is_some_and(|at| at < expires_at);
+        let closed_at = self.progress.windows.get(&transfer.movement().chain);
+        let in_block = transfer.first_block().is_some_and(|block| {
+            block.time <= expires_at && closed_at.is_none_or(|closed_at| block.height <= *closed_at)
+        });
+        sighted || in_block
+    }
+
+    /// The greatest height at which known money in time lies: closing a window never makes that late.
+    pub(super) fn last_height_in_time(&self, chain: &ChainId) -> u64 {
+        let on_chain = self.transfers().filter(|transfer| transfer.movement().chain == *chain);
+        let in_time = on_chain.filter(|transfer| self.is_in_time(transfer));
+        in_time.filter_map(|transfer| Some(transfer.first_block()?.height)).max().unwrap_or(0)
+    }
+
+    fn counted(&self) -> impl Iterator<Item = &Transfer> {
+        self.transfers().filter(|transfer| self.state(transfer) == TransferState::Counted)
+    }
+
+    fn counted_credit(&self) -> Credit {
+        self.credit(|_| true)
+    }
+
+    /// Exact dollars of the counted transfers among those that `which` names.
+    fn credit(&self, which: impl Fn(&Transfer) -> bool) -> Credit {
+        let named = self.counted().filter(|transfer| which(transfer));
+        named.filter_map(|transfer| transfer.credit(&self.progress.quotes)).sum()
+    }
+}
