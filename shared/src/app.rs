@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
 use aws_smithy_http_client::tls;
 
 use crate::clock::Clock;
+use crate::http::Callers;
 use crate::settings::{Settings, optional, required};
 use crate::store::{Store, Tables};
 
@@ -23,13 +24,29 @@ pub struct App {
     pub settings: Settings,
     /// The time.
     pub clock: Clock,
+    /// Callers that were seen lately.
+    pub callers: Callers,
 }
 
 impl App {
     /// Reads the environment and sets up the client; nothing is connected yet.
     pub fn from_env() -> Result<App, Error> {
         let store = Store::new(Client::from_conf(client_config()?), Tables::from_env()?);
-        Ok(App { store, settings: Settings::from_env()?, clock: Clock::from_env() })
+        Ok(App {
+            store,
+            settings: Settings::from_env()?,
+            clock: Clock::from_env(),
+            callers: Callers::default(),
+        })
+    }
+}
+
+impl App {
+    /// Random bytes of the operating system.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], getrandom::Error> {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

@@ -11,7 +11,7 @@ mod request;
 mod status;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails")]
-mod tests;
+pub(crate) mod tests;
 mod transfer;
 
 pub use fee::{Fee, FeeTerms};
@@ -75,6 +75,19 @@ impl Mode {
     pub fn from_name(name: &str) -> Option<Mode> {
         [Mode::Live, Mode::Test].into_iter().find(|mode| mode.as_str() == name)
     }
+}
+
+/// What a new payment finds under its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// Itself: our own write, retried.
+    Itself,
+    /// What the same key and request made before.
+    SameRequest,
+    /// What the same key made for another request.
+    OtherRequest,
+    /// Somebody else's payment, by chance.
+    Collision,
 }
 
 /// What was agreed at creation. Never changes.
@@ -147,6 +160,24 @@ pub enum Ending {
     Cancelled,
     /// Its money went back.
     Refunded,
+}
+
+impl Ending {
+    const ALL: [Ending; 3] = [Ending::Expired, Ending::Cancelled, Ending::Refunded];
+
+    /// As written in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Expired => "expired",
+            Ending::Cancelled => "cancelled",
+            Ending::Refunded => "refunded",
+        }
+    }
+
+    /// The ending of that name.
+    pub fn from_name(name: &str) -> Option<Ending> {
+        Ending::ALL.into_iter().find(|ending| ending.as_str() == name)
+    }
 }
 
 /// An overdue payment that must wait is looked at again, each time later.
@@ -255,6 +286,25 @@ impl Payment {
         Payment { id, merchant, mode, terms, progress }
     }
 
+    /// What it means that `there` already has this payment's key (R9).
+    pub fn meets(&self, there: &Payment) -> Meeting {
+        if there.id == self.id {
+            return Meeting::Itself;
+        }
+        match (self.terms.idempotency, there.terms.idempotency) {
+            (Some(asked), Some(kept))
+                if there.merchant == self.merchant && asked.key_hash == kept.key_hash =>
+            {
+                if asked.request_hash == kept.request_hash {
+                    Meeting::SameRequest
+                } else {
+                    Meeting::OtherRequest
+                }
+            }
+            (Some(_) | None, Some(_) | None) => Meeting::Collision,
+        }
+    }
+
     /// The payment after `event`.
     ///
     /// The same event twice is the same as once, because a write that was retried looks to its writer like somebody
@@ -315,14 +365,15 @@ impl Payment {
         });
         let issued_at = self.local(now);
         let until = issued_at.plus(QUOTE_SECONDS);
-        let quote = Quote { coin: offer.coin.clone(), usd, units, rate: offer.rate, issued_at, until };
+        let Offer { coin, decimals, rate, .. } = offer;
+        let quote = Quote { coin: coin.clone(), usd, decimals, units, rate, issued_at, until };
         let Progress { quotes, transfers, selection, .. } = &mut self.progress;
         let relied_on = quotes.clone();
         let priced = |quote: &Quote| {
             transfers.values().any(|transfer| transfer.price(&relied_on) == Price::Quote(quote))
         };
         quotes.issue(quote, priced);
-        *selection = Some(Selection { coin: offer.coin, address });
+        *selection = Some(Selection { coin, address });
         Ok(())
     }
 
@@ -437,6 +488,11 @@ impl Payment {
     /// Real money or a rehearsal.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether it is about real money.
+    pub fn is_live(&self) -> bool {
+        self.mode == Mode::Live
     }
 
     /// What was agreed at creation.

@@ -1,6 +1,11 @@
 //! DynamoDB: one file per table, and what their calls share.
 
+mod accounts;
 pub mod attribute;
+mod keys;
+mod payments;
+
+pub use payments::{DUE_SHARDS, Listing, Page, PageRequest};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -66,6 +71,16 @@ impl Store {
     /// Over a client that is already set up.
     pub fn new(client: Client, tables: Tables) -> Store {
         Store { client, tables }
+    }
+
+    /// Opens a connection before the first call: Lambda does not throttle a function while it starts.
+    ///
+    /// Reads a key that does not exist. What goes wrong shows again, and is told, at the first call.
+    pub async fn open_connection(&self) {
+        let read = self.client.get_item().table_name(&self.tables.keys).key("key_hash", attribute::s("-"));
+        if let Err(error) = read.send().await.map_err(failed) {
+            tracing::warn!(%error, "no connection at the start");
+        }
     }
 }
 

@@ -30,6 +30,11 @@ impl Code {
         Code(bits & CODE_MASK)
     }
 
+    /// Which of `shards` parts it falls into.
+    pub fn shard(self, shards: u64) -> u64 {
+        self.0.checked_rem_euclid(shards).unwrap_or(0)
+    }
+
     /// The code of the `attempt`th try to create the payment that `key` asks for (R9): the same question has the same code.
     pub fn idempotent(secret: &Secret, mode: Mode, key: &IdempotencyKey, attempt: u32) -> Code {
         let mac = secret.mac(&[b"code", mode.as_str().as_bytes(), key.0.as_bytes(), &attempt.to_be_bytes()]);

@@ -2,7 +2,7 @@
 
 use crate::chain::CoinId;
 use crate::moment::Timestamp;
-use crate::money::{Cents, Rate, Units};
+use crate::money::{Cents, Decimals, Rate, Units};
 
 /// How long a rate is held (R20).
 pub const QUOTE_SECONDS: u64 = 15 * 60;
@@ -23,6 +23,8 @@ pub struct Quote {
     pub coin: CoinId,
     /// What was due when it was made.
     pub usd: Cents,
+    /// Decimals of the coin's unit.
+    pub decimals: Decimals,
     /// What settles that, rounded up.
     pub units: Units,
     /// The market's rate that it was made from.

@@ -24,7 +24,7 @@ fn at(seconds: u64) -> Timestamp {
     CREATED.plus(seconds)
 }
 
-pub(crate) fn request(amount: Cents) -> Request {
+fn request(amount: Cents) -> Request {
     Request {
         title: "Order #1234".into(),
         description: None,
@@ -178,6 +178,11 @@ fn step(payment: &Payment, event: &Event, now: u64) -> Payment {
 
 fn follow(start: &Payment, history: &[(Event, u64)]) -> Payment {
     history.iter().fold(start.clone(), |payment, (event, now)| step(&payment, event, *now))
+}
+
+/// A payment as any history may leave it.
+pub(crate) fn arb_payment() -> impl Strategy<Value = Payment> {
+    arb_history().prop_map(|(start, history)| follow(&start, &history))
 }
 
 /// The moves that R16 allows in one step, and standing still.

@@ -19,6 +19,11 @@ pub fn n(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
+/// A list of strings.
+pub fn texts<'a>(all: impl Iterator<Item = &'a str>) -> AttributeValue {
+    AttributeValue::L(all.map(s).collect())
+}
+
 /// The string under `name`, which must be there.
 pub fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str, StoreError> {
     item.get(name)
@@ -33,4 +38,9 @@ pub fn number<N: std::str::FromStr>(item: &Item, name: &str) -> Result<N, StoreE
         .and_then(|value| value.as_n().ok())
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| StoreError::Malformed(format!("`{name}` is no number")))
+}
+
+/// The number under `name`, if it is there.
+pub fn optional_number<N: std::str::FromStr>(item: &Item, name: &str) -> Result<Option<N>, StoreError> {
+    if item.contains_key(name) { number(item, name).map(Some) } else { Ok(None) }
 }

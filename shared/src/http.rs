@@ -1,0 +1,79 @@
+//! One endpoint, one binary: a function names its handler and the scope it needs; what all share is here.
+
+mod call;
+mod callers;
+mod error;
+mod paging;
+mod reply;
+pub mod routes;
+mod view;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use lambda_http::{Request, Response, service_fn};
+
+use crate::app::{self, App};
+use crate::keys::Scope;
+
+pub use call::{Call, Caller};
+pub use callers::Callers;
+pub use error::ApiError;
+pub use paging::ListQuery;
+pub use reply::Reply;
+pub use view::{OnePayment, PageView, PaymentView, TransferView};
+
+/// What a handler returns.
+pub type Result<T = Reply> = std::result::Result<T, ApiError>;
+
+/// What a function's `main` returns.
+pub type Outcome = std::result::Result<(), app::Error>;
+
+/// Serves `handler` until Lambda stops us. Every call that it sees carries a valid key with `scope`.
+pub fn serve<F>(
+    scope: Scope,
+    handler: impl Fn(&'static App, Call<Caller>) -> F + Copy + Send + Sync,
+) -> Outcome
+where
+    F: Future<Output = Result> + Send,
+{
+    serve_with(
+        move |app, call: Call<()>| async move { handler(app, call.authenticate(app, scope).await?).await },
+    )
+}
+
+/// Serves `handler` to everybody: no key is asked for.
+pub fn serve_public<F>(handler: impl Fn(&'static App, Call<()>) -> F + Copy + Send + Sync) -> Outcome
+where
+    F: Future<Output = Result> + Send,
+{
+    serve_with(handler)
+}
+
+fn serve_with<F>(handler: impl Fn(&'static App, Call<()>) -> F + Copy + Send + Sync) -> Outcome
+where
+    F: Future<Output = Result> + Send,
+{
+    app::run(move |app| async move {
+        app.store.open_connection().await;
+        lambda_http::run(service_fn(move |request| answer(app, handler, request))).await
+    })
+}
+
+/// A handler's panic is this call's 500, not the process's end.
+async fn answer<F>(
+    app: &'static App,
+    handler: impl Fn(&'static App, Call<()>) -> F,
+    request: Request,
+) -> std::result::Result<Response<String>, Infallible>
+where
+    F: Future<Output = Result> + Send,
+{
+    let call = Call::new(request, app.clock.now());
+    let request_id = call.request_id.clone();
+    let handled = AssertUnwindSafe(async { handler(app, call).await }).catch_unwind().await;
+    let result = handled.unwrap_or(Err(ApiError::Panicked));
+    Ok(result.unwrap_or_else(|error| error.into_reply(&request_id)).into_response(&request_id))
+}

@@ -1,0 +1,159 @@
+//! A call: who makes it, when, and what it says.
+
+use std::sync::Arc;
+
+use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::{Body, Request, RequestExt};
+
+use super::{ApiError, Result};
+use crate::account::{Account, AccountState};
+use crate::app::App;
+use crate::keys::{ApiKey, Scope};
+use crate::moment::Timestamp;
+use crate::payment::{IdempotencyKey, InvalidParameter, Mode, Name, Payment};
+
+/// Larger bodies are refused (R7).
+const MAX_BODY: usize = 64 * 1_024;
+
+/// A call by `Who`; nobody in particular until it is authenticated.
+#[derive(Debug)]
+pub struct Call<Who> {
+    /// Who makes it.
+    pub who: Who,
+    /// When it came.
+    pub at: Timestamp,
+    /// Its name in answers and logs (R13).
+    pub request_id: String,
+    request: Request,
+}
+
+/// The owner of a valid key.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account.
+    pub account: Arc<Account>,
+    /// Which payments the key makes and sees.
+    pub mode: Mode,
+}
+
+impl Caller {
+    /// Whether a payment is visible to the key: its account's, in its mode (R4).
+    pub fn owns(&self, payment: &Payment) -> bool {
+        *payment.merchant() == self.account.merchant && payment.mode() == self.mode
+    }
+}
+
+impl Call<()> {
+    pub(super) fn new(request: Request, at: Timestamp) -> Call<()> {
+        let request_id =
+            request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
+        Call { who: (), at, request_id, request }
+    }
+
+    /// The call of a known key's owner, or the reason to refuse it: key, account, scope, in that order (R1).
+    pub(super) async fn authenticate(self, app: &App, scope: Scope) -> Result<Call<Caller>> {
+        let text = self.header("x-api-key").ok_or(ApiError::Unauthenticated)?;
+        let key = ApiKey::parse(text).map_err(|_| ApiError::Unauthenticated)?;
+        let known = app.callers.known(app, &key.hash(), self.at).await?.ok_or(ApiError::Unauthenticated)?;
+        if !known.key.is_valid(self.at) {
+            return Err(ApiError::Unauthenticated);
+        }
+        if known.account.state == AccountState::Disabled {
+            return Err(ApiError::AccountDisabled);
+        }
+        if !known.key.scopes.contains(&scope) {
+            return Err(ApiError::MissingScope);
+        }
+        let who = Caller { account: known.account.clone(), mode: known.key.mode };
+        Ok(Call { who, at: self.at, request_id: self.request_id, request: self.request })
+    }
+}
+
+impl<Who> Call<Who> {
+    /// A header, its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The method and path as they were called.
+    pub fn target(&self) -> (&str, &str) {
+        (self.request.method().as_str(), self.request.raw_http_path())
+    }
+
+    /// A parameter of the query, with those of the same name joined by commas.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let all = self.request.query_string_parameters_ref()?.all(name)?;
+        Some(all.join(","))
+    }
+
+    /// Which payment the path names (R4).
+    pub fn name(&self, parameter: &str) -> Result<Name> {
+        let parameters = self.request.path_parameters_ref().ok_or(ApiError::PaymentNotFound)?;
+        let text = parameters.first(parameter).ok_or(ApiError::PaymentNotFound)?;
+        text.parse().map_err(|_| ApiError::PaymentNotFound)
+    }
+
+    /// The base of links: the deployment's, or the name by which the caller reached us.
+    pub fn base_url(&self, app: &App) -> String {
+        let host = || format!("https://{}", self.header("host").unwrap_or_default());
+        app.settings.public_url.clone().unwrap_or_else(host)
+    }
+
+    /// The body's text, if it says that it is JSON or says nothing (R7).
+    pub fn json(&self) -> Result<&str> {
+        let invalid = |rule: &str| InvalidParameter::new("The request body", rule);
+        let media_type = self
+            .header(CONTENT_TYPE.as_str())
+            .map(|value| value.split(';').next().unwrap_or_default().trim());
+        if media_type.is_some_and(|media_type| !is_json(media_type)) {
+            return Err(InvalidParameter::new("Content-Type", "must be application/json").into());
+        }
+        let text = self.text().ok_or_else(|| invalid("is not valid JSON"))?;
+        if text.len() > MAX_BODY {
+            return Err(invalid("must be at most 64 KiB").into());
+        }
+        Ok(text)
+    }
+
+    /// The body as text, if it is UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        match self.request.body() {
+            Body::Empty => Some(""),
+            Body::Text(text) => Some(text),
+            Body::Binary(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// The caller's own name for a request, if it has one (R9).
+    pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>> {
+        let Some(header) = self.request.headers().get("idempotency-key") else { return Ok(None) };
+        let key = header.to_str().ok().and_then(IdempotencyKey::new);
+        let rule = "must be 1 to 255 visible ASCII characters";
+        key.map(Some).ok_or_else(|| InvalidParameter::new("Idempotency-Key", rule).into())
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    media_type.is_empty() || media_type == "application/json" || media_type.ends_with("+json")
+}
+
+impl Call<Caller> {
+    /// The caller's payment that the path names; any other is not found (R4).
+    pub async fn payment(&self, app: &App) -> Result<Payment> {
+        let name = self.name("id")?;
+        let found = app.store.payment(name.code()).await?;
+        let own = found.filter(|payment| name.names(payment.id()) && self.who.owns(payment));
+        own.ok_or(ApiError::PaymentNotFound)
+    }
+
+    /// Changes the caller's payment that the path names.
+    pub async fn change(&self, app: &App, decide: impl Fn(&Payment) -> Result<Payment>) -> Result<Payment> {
+        let name = self.name("id")?;
+        let own = |payment: &Payment| name.names(payment.id()) && self.who.owns(payment);
+        let decide =
+            |payment: &Payment| if own(payment) { decide(payment) } else { Err(ApiError::PaymentNotFound) };
+        app.store.change_payment(name.code(), decide).await?.ok_or(ApiError::PaymentNotFound)
+    }
+}

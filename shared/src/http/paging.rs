@@ -1,0 +1,109 @@
+//! What a list is asked for: filters, limits, and the cursor that continues it (R8).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::{ApiError, Call, Caller, Result};
+use crate::payment::{InvalidParameter, PaymentId, Secret, Status};
+use crate::store::{Listing, PageRequest};
+
+/// What a page holds unless the caller says otherwise.
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+
+/// Deeper offsets would read more keys than a page is worth.
+const MAX_OFFSET: usize = 10_000;
+
+/// Bytes of a cursor: a position, a hash of the filters, and the seal over both.
+const POSITION: usize = 16;
+const FILTERS: usize = 8;
+const SEAL: usize = 16;
+
+/// A checked query.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// What is listed.
+    pub listing: Listing,
+    /// Which part of it.
+    pub page: PageRequest,
+}
+
+impl ListQuery {
+    /// Reads the query; nothing is ever clamped.
+    pub fn parse(call: &Call<Caller>) -> Result<ListQuery> {
+        let (account, mode) = (&call.who.account, call.who.mode);
+        let listing = Listing { merchant: account.merchant.clone(), mode, statuses: statuses(call)? };
+        let limit =
+            whole_number(call, "limit", "must be a whole number from 1 to 200")?.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(invalid("limit", "must be a whole number from 1 to 200"));
+        }
+        let offset = whole_number(call, "offset", "must be a whole number, at least 0")?;
+        if offset.is_some_and(|offset| offset > MAX_OFFSET) {
+            return Err(invalid("offset", "must be at most 10000; use cursor to go further"));
+        }
+        let cursor = call.query("cursor").filter(|text| !text.is_empty());
+        if cursor.is_some() && offset.is_some() {
+            return Err(invalid("cursor", "must not come with offset"));
+        }
+        let open = |text: String| open_cursor(&text, &account.secret, &listing);
+        let before =
+            cursor.map(|text| open(text).ok_or_else(|| invalid("cursor", "is not one for this list")));
+        let page = PageRequest { limit, offset: offset.unwrap_or(0), before: before.transpose()? };
+        Ok(ListQuery { listing, page })
+    }
+
+    /// The cursor that continues the list before `position`.
+    pub fn cursor(&self, secret: &Secret, position: PaymentId) -> String {
+        let filters = filters(&self.listing);
+        let seal = seal(secret, position, filters);
+        URL_SAFE_NO_PAD.encode([&position.to_bytes()[..], &filters, &seal].concat())
+    }
+}
+
+fn invalid(field: &'static str, rule: &str) -> ApiError {
+    InvalidParameter::new(field, rule).into()
+}
+
+fn whole_number(call: &Call<Caller>, field: &'static str, rule: &str) -> Result<Option<usize>> {
+    let Some(text) = call.query(field) else { return Ok(None) };
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| text.parse().unwrap_or(usize::MAX));
+    number.map(Some).ok_or_else(|| invalid(field, rule))
+}
+
+fn statuses(call: &Call<Caller>) -> Result<Vec<Status>> {
+    let text = call.query("status").unwrap_or_default();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = text.split(',').map(|name| Status::from_name(name.trim()));
+    let mut statuses: Vec<Status> = named.collect::<Option<_>>().ok_or_else(|| {
+        let names = Status::ALL.map(Status::as_str).join(", ");
+        invalid("status", &format!("must be one or more of {names}"))
+    })?;
+    statuses.sort_unstable();
+    statuses.dedup();
+    Ok(statuses)
+}
+
+fn filters(listing: &Listing) -> [u8; FILTERS] {
+    let names: Vec<_> = listing.statuses.iter().map(|status| status.as_str()).collect();
+    let digest: [u8; 32] = Sha256::digest(format!("{}?{}", listing.mode.as_str(), names.join(","))).into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+fn seal(secret: &Secret, position: PaymentId, filters: [u8; FILTERS]) -> [u8; SEAL] {
+    let mac = secret.mac(&[b"cursor", &position.to_bytes(), &filters]);
+    mac.first_chunk().copied().unwrap_or_default()
+}
+
+fn open_cursor(text: &str, secret: &Secret, listing: &Listing) -> Option<PaymentId> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (position, rest) = bytes.split_first_chunk::<POSITION>()?;
+    let (filtered_by, sealed) = rest.split_first_chunk::<FILTERS>()?;
+    let position = PaymentId::from_bytes(*position);
+    let authentic = seal(secret, position, *filtered_by) == *sealed;
+    (authentic && *filtered_by == filters(listing)).then_some(position)
+}

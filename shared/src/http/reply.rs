@@ -1,0 +1,66 @@
+//! An answer: status, headers, body.
+
+use lambda_http::Response;
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::{ApiError, Result};
+
+/// What a handler answers.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: String,
+}
+
+impl Reply {
+    /// 200 with a JSON body.
+    pub fn ok(body: &impl Serialize) -> Result {
+        Reply::json(StatusCode::OK, body)
+    }
+
+    /// 201 with a JSON body.
+    pub fn created(body: &impl Serialize) -> Result {
+        Reply::json(StatusCode::CREATED, body)
+    }
+
+    /// A JSON body. No answer of the API is to be kept by anyone on the way.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Result {
+        let body = serde_json::to_string(body).map_err(ApiError::internal)?;
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let not_kept = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(Reply { status, headers: vec![json, not_kept], body })
+    }
+
+    /// A page.
+    pub fn html(status: StatusCode, body: String) -> Reply {
+        let html = (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        let not_kept = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Reply { status, headers: vec![html, not_kept], body }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Reply {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Marked as the answer to a request that was made before (R9).
+    #[must_use]
+    pub fn replayed(self) -> Reply {
+        self.with(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"))
+    }
+
+    pub(super) fn into_response(self, request_id: &str) -> Response<String> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.headers);
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+        }
+        response
+    }
+}

@@ -1,0 +1,198 @@
+//! What the API shows: the promise to its callers (contract, section 2).
+
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::ListQuery;
+use crate::moment::Timestamp;
+use crate::money::Cents;
+use crate::payment::{Payment, Transfer};
+use crate::store::Page;
+
+/// The body of every answer about one payment.
+#[derive(Debug, Serialize)]
+pub struct OnePayment {
+    success: bool,
+    payment: PaymentView,
+}
+
+/// A list's answer.
+#[derive(Debug, Serialize)]
+pub struct PageView {
+    success: bool,
+    payments: Vec<PaymentView>,
+    limit: usize,
+    offset: usize,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+/// US dollars as a JSON number with exactly two decimals, never a string (R11).
+#[derive(Clone, Copy, Debug)]
+struct Usd(Cents);
+
+impl Serialize for Usd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.0.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// UTC, whole seconds (R11).
+#[derive(Clone, Copy, Debug)]
+struct Time(Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A payment, the same everywhere. What does not apply yet is `null`.
+#[derive(Debug, Serialize)]
+pub struct PaymentView {
+    id: String,
+    short_code: String,
+    title: String,
+    description: Option<String>,
+    metadata: Option<Box<RawValue>>,
+    amount_usd: Usd,
+    amount_received_usd: Usd,
+    amount_due_usd: Usd,
+    overpaid_usd: Usd,
+    status: &'static str,
+    pay_url: String,
+    fee_usd: Usd,
+    fee_paid_by: &'static str,
+    fee_free_tier: bool,
+    kyc_method: &'static str,
+    allow_bankid: bool,
+    kyc_status: &'static str,
+    selected_coin: Option<String>,
+    wallet_address: Option<String>,
+    coin_amount: Option<String>,
+    rate_usd: Option<String>,
+    rate_expires_at: Option<Time>,
+    transfers: Vec<TransferView>,
+    late: bool,
+    livemode: bool,
+    created_at: Time,
+    updated_at: Time,
+    expires_at: Time,
+    paid_at: Option<Time>,
+    cancelled_at: Option<Time>,
+    refunded_at: Option<Time>,
+}
+
+/// A transfer, as the API and the pay page's state show it.
+#[derive(Debug, Serialize)]
+pub struct TransferView {
+    id: String,
+    coin: String,
+    chain: String,
+    tx_id: String,
+    address: String,
+    amount: String,
+    credited_usd: Option<Usd>,
+    rate_usd: Option<String>,
+    state: &'static str,
+    confirmations: u32,
+    confirmations_required: u32,
+    first_seen_at: Option<Time>,
+    late: bool,
+}
+
+impl OnePayment {
+    /// The answer about `payment` at `now`, with links under `base_url`.
+    pub fn new(payment: &Payment, base_url: &str, now: Timestamp) -> Result<OnePayment, serde_json::Error> {
+        Ok(OnePayment { success: true, payment: PaymentView::new(payment, base_url, now)? })
+    }
+}
+
+impl PageView {
+    /// The answer to `query`, with links under `base_url`; `next_cursor` continues the list.
+    pub fn new(
+        page: &Page,
+        query: &ListQuery,
+        next_cursor: Option<String>,
+        base_url: &str,
+        now: Timestamp,
+    ) -> Result<PageView, serde_json::Error> {
+        let view = |payment| PaymentView::new(payment, base_url, now);
+        Ok(PageView {
+            success: true,
+            payments: page.payments.iter().map(view).collect::<Result<_, _>>()?,
+            limit: query.page.limit,
+            offset: query.page.offset,
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        })
+    }
+}
+
+impl PaymentView {
+    fn new(payment: &Payment, base_url: &str, now: Timestamp) -> Result<PaymentView, serde_json::Error> {
+        let (terms, request) = (payment.terms(), &payment.terms().request);
+        let (selection, quote) = (payment.selection(), payment.quote());
+        let code = payment.id().code();
+        let metadata =
+            request.metadata.as_ref().map(|metadata| RawValue::from_string(metadata.as_json().to_owned()));
+        let (transfers, decimals) = (payment.transfers(), quote.map(|quote| quote.decimals));
+        Ok(PaymentView {
+            id: payment.id().to_string(),
+            short_code: code.to_string(),
+            title: request.title.clone(),
+            description: request.description.clone(),
+            metadata: metadata.transpose()?,
+            amount_usd: Usd(request.amount),
+            amount_received_usd: Usd(payment.received()),
+            amount_due_usd: Usd(terms.due()),
+            overpaid_usd: Usd(payment.overpaid()),
+            status: payment.status(now).as_str(),
+            pay_url: format!("{base_url}/pay/{code}"),
+            fee_usd: Usd(terms.fee.usd),
+            fee_paid_by: request.fee_paid_by.as_str(),
+            fee_free_tier: terms.fee.free_tier,
+            kyc_method: request.kyc_method.as_str(),
+            allow_bankid: request.allow_bankid,
+            kyc_status: payment.identity().status.as_str(),
+            selected_coin: selection.map(|selected| selected.coin.to_string()),
+            wallet_address: selection.map(|selected| selected.address.clone()),
+            coin_amount: quote.zip(decimals).map(|(quote, decimals)| quote.units.display(decimals)),
+            rate_usd: quote.map(|quote| quote.rate.to_string()),
+            rate_expires_at: quote.map(|quote| Time(quote.until)),
+            transfers: transfers.map(|transfer| TransferView::new(payment, transfer)).collect(),
+            late: payment.has_late_money(),
+            livemode: payment.is_live(),
+            created_at: Time(terms.created_at),
+            updated_at: Time(payment.updated_at()),
+            expires_at: Time(terms.expires_at()),
+            paid_at: payment.paid_at().map(Time),
+            cancelled_at: payment.cancelled_at().map(Time),
+            refunded_at: payment.refunded_at().map(Time),
+        })
+    }
+}
+
+impl TransferView {
+    /// How `payment` shows one of its transfers.
+    pub fn new(payment: &Payment, transfer: &Transfer) -> TransferView {
+        let movement = transfer.movement();
+        let credit = transfer.credit(payment.quotes());
+        TransferView {
+            id: movement.id.to_string(),
+            coin: movement.coin.to_string(),
+            chain: movement.chain.to_string(),
+            tx_id: movement.tx_id.clone(),
+            address: movement.address.clone(),
+            amount: movement.units.display(movement.decimals),
+            credited_usd: credit.map(|credit| Usd(credit.floor())),
+            rate_usd: transfer.price(payment.quotes()).rate().map(|rate| rate.to_string()),
+            state: payment.state(transfer).as_str(),
+            confirmations: transfer.confirmations(),
+            confirmations_required: movement.confirmations_required,
+            first_seen_at: transfer.first_seen().map(Time),
+            late: payment.is_late(transfer),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The Accounts table: one item per account, and one per extended key with the next index to give out.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::attribute::{Item, n, number, optional_number, s, text};
+use super::{Store, StoreError, failed};
+use crate::account::{Account, AccountState};
+use crate::moment::Timestamp;
+use crate::money::{BasisPoints, Cents};
+use crate::payment::{Code, MerchantId, Secret};
+
+/// Accounts that are listed at once.
+const LISTED: i32 = 200;
+
+impl Store {
+    /// The account, with its volume in the UTC month of `now`.
+    pub async fn account(
+        &self,
+        merchant: &MerchantId,
+        now: Timestamp,
+    ) -> Result<Option<Account>, StoreError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.tables.accounts)
+            .key("account", s(merchant.as_str()))
+            .send()
+            .await
+            .map_err(failed)?;
+        found.item.as_ref().map(|item| read(item, now)).transpose()
+    }
+
+    /// All accounts, in no order; at most a page.
+    pub async fn accounts(&self, now: Timestamp) -> Result<Vec<Account>, StoreError> {
+        let scan = self.client.scan().table_name(&self.tables.accounts).limit(LISTED);
+        let found = scan.filter_expression("attribute_exists(secret)").send().await.map_err(failed)?;
+        found.items.unwrap_or_default().iter().map(|item| read(item, now)).collect()
+    }
+
+    /// Writes a new account; `false` when there is one of that id.
+    pub async fn insert_account(&self, account: &Account) -> Result<bool, StoreError> {
+        let put = self.client.put_item().table_name(&self.tables.accounts).set_item(Some(write(account)));
+        match put.condition_expression("attribute_not_exists(account)").send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Disables or enables an account; whether there is one.
+    pub async fn set_account_state(
+        &self,
+        merchant: &MerchantId,
+        state: AccountState,
+    ) -> Result<bool, StoreError> {
+        self.set_on_account(merchant, "state", s(state.as_str())).await
+    }
+
+    /// Gives an account its extended key for a family of chains; whether there is such an account.
+    pub async fn set_xpub(
+        &self,
+        merchant: &MerchantId,
+        family: &str,
+        xpub: &str,
+    ) -> Result<bool, StoreError> {
+        self.set_on_account(merchant, &format!("xpub_{family}"), s(xpub)).await
+    }
+
+    async fn set_on_account(
+        &self,
+        merchant: &MerchantId,
+        attribute: &str,
+        value: AttributeValue,
+    ) -> Result<bool, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.accounts)
+            .key("account", s(merchant.as_str()))
+            .update_expression("SET #attribute = :value")
+            .condition_expression("attribute_exists(account)")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":value", value);
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Takes the next index of an extended key. Never the same twice; a crash afterwards leaves a gap, not a double.
+    pub async fn next_index(&self, xpub: &str) -> Result<u32, StoreError> {
+        let updated = self
+            .client
+            .update_item()
+            .table_name(&self.tables.accounts)
+            .key("account", s(format!("xpub#{xpub}")))
+            .update_expression("ADD next_index :one")
+            .expression_attribute_values(":one", n(1))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .map_err(failed)?;
+        let next: u32 = number(&updated.attributes.unwrap_or_default(), "next_index")?;
+        next.checked_sub(1).ok_or_else(|| StoreError::Malformed("`next_index` of an extended key".into()))
+    }
+
+    /// Counts a payment that was paid for the first time at `paid_at` for its month's volume; a second time does nothing.
+    pub async fn count_volume(
+        &self,
+        merchant: &MerchantId,
+        code: Code,
+        amount: Cents,
+        paid_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let table = &self.tables.accounts;
+        let malformed = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Malformed(error.to_string());
+        let marker = Put::builder()
+            .table_name(table)
+            .item("account", s(format!("paid#{code}")))
+            .condition_expression("attribute_not_exists(account)")
+            .build()
+            .map_err(malformed)?;
+        let sum = Update::builder()
+            .table_name(table)
+            .key("account", s(merchant.as_str()))
+            .update_expression("ADD #volume :amount")
+            .condition_expression("attribute_exists(account)")
+            .expression_attribute_names("#volume", volume_attribute(paid_at))
+            .expression_attribute_values(":amount", n(amount.0))
+            .build()
+            .map_err(malformed)?;
+        let both = [
+            TransactWriteItem::builder().put(marker).build(),
+            TransactWriteItem::builder().update(sum).build(),
+        ];
+        match self.client.transact_write_items().set_transact_items(Some(both.into())).send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(refused)) if was_counted(refused.err()) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Whether the transaction failed because the marker is there already.
+fn was_counted(error: &aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError) -> bool {
+    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
+    let TransactionCanceledException(cancelled) = error else { return false };
+    let marker = cancelled.cancellation_reasons().first();
+    marker.and_then(|reason| reason.code()) == Some("ConditionalCheckFailed")
+}
+
+fn volume_attribute(at: Timestamp) -> String {
+    let (year, month, _, _) = at.utc();
+    format!("volume_{year:04}{month:02}")
+}
+
+fn write(account: &Account) -> Item {
+    let mut item = Item::from([
+        ("account".to_owned(), s(account.merchant.as_str())),
+        ("name".to_owned(), s(&account.name)),
+        ("state".to_owned(), s(account.state.as_str())),
+        ("secret".to_owned(), s(URL_SAFE_NO_PAD.encode(account.secret.expose()))),
+    ]);
+    let terms = [
+        ("fee_basis_points", account.fee_rate.map(BasisPoints::get)),
+        ("fee_minimum_cents", account.fee_minimum.map(|cents| cents.0)),
+        ("free_volume_cents", account.free_volume.map(|cents| cents.0)),
+    ];
+    for (name, value) in terms {
+        item.extend(value.map(|value| (name.to_owned(), n(value))));
+    }
+    item.extend(account.xpubs.iter().map(|(family, xpub)| (format!("xpub_{family}"), s(xpub))));
+    item
+}
+
+fn read(item: &Item, now: Timestamp) -> Result<Account, StoreError> {
+    let malformed = |name: &str| StoreError::Malformed(format!("`{name}` of an account"));
+    let secret = URL_SAFE_NO_PAD.decode(text(item, "secret")?).map_err(|_| malformed("secret"))?;
+    let fee_rate = optional_number(item, "fee_basis_points")?;
+    let xpubs = item.iter().filter_map(|(name, xpub)| {
+        Some((name.strip_prefix("xpub_")?.to_owned(), xpub.as_s().ok()?.to_owned()))
+    });
+    Ok(Account {
+        merchant: MerchantId::new(text(item, "account")?),
+        name: text(item, "name")?.to_owned(),
+        state: AccountState::from_name(text(item, "state")?).ok_or_else(|| malformed("state"))?,
+        secret: Secret::new(secret.try_into().map_err(|_| malformed("secret"))?),
+        fee_rate: fee_rate
+            .map(|rate| BasisPoints::new(rate).ok_or_else(|| malformed("fee_basis_points")))
+            .transpose()?,
+        fee_minimum: optional_number(item, "fee_minimum_cents")?.map(Cents),
+        free_volume: optional_number(item, "free_volume_cents")?.map(Cents),
+        xpubs: xpubs.collect::<BTreeMap<_, _>>(),
+        volume_used: optional_number(item, &volume_attribute(now))?.map(Cents).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,136 @@
+//! The Payments table: one item per payment, and one way to change it.
+
+mod listing;
+mod row;
+
+pub use listing::{Listing, Page, PageRequest};
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+
+use self::row::Row;
+use super::attribute::{n, s};
+use super::{ATTEMPTS, Store, StoreError, failed};
+use crate::moment::Timestamp;
+use crate::payment::{Code, Payment};
+
+/// Payments due in one hour are spread over this many partitions.
+pub const DUE_SHARDS: u64 = 16;
+
+/// Overdue payments read at once.
+const DUE_PAGE: i32 = 100;
+
+/// A payment and the number of its last write.
+#[derive(Clone, Debug)]
+struct Versioned {
+    payment: Payment,
+    version: u64,
+}
+
+impl Store {
+    /// The payment under `code`, as it was last written.
+    pub async fn payment(&self, code: Code) -> Result<Option<Payment>, StoreError> {
+        Ok(self.versioned_payment(code).await?.map(|found| found.payment))
+    }
+
+    /// Writes a payment that is not there yet, or returns the one that is.
+    pub async fn insert_payment(&self, payment: &Payment) -> Result<Option<Payment>, StoreError> {
+        let row = Row::new(payment, 1).into_item()?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.payments)
+            .set_item(Some(row))
+            .condition_expression("attribute_not_exists(code)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(None),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                let PutItemError::ConditionalCheckFailedException(there) = refused.into_err() else {
+                    return Err(StoreError::Contended);
+                };
+                let item = there.item.ok_or_else(|| StoreError::Malformed("no old item came back".into()))?;
+                Ok(Some(Row::read(item)?.payment))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Changes a payment, and is the only way to: read, decide, write if nobody wrote in between.
+    ///
+    /// `decide` may run more than once, so it must be pure. Deciding on no change writes nothing. `None` when there is
+    /// no such payment.
+    pub async fn change_payment<E: From<StoreError>>(
+        &self,
+        code: Code,
+        decide: impl Fn(&Payment) -> Result<Payment, E>,
+    ) -> Result<Option<Payment>, E> {
+        for _ in 0..ATTEMPTS {
+            let Some(found) = self.versioned_payment(code).await? else { return Ok(None) };
+            let next = decide(&found.payment)?;
+            if next == found.payment || self.replace_payment(&next, found.version).await? {
+                return Ok(Some(next));
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Codes of payments whose `next_check` lies in `hour` and is not after `now`, on one shard; at most a page.
+    pub async fn due_codes(
+        &self,
+        hour: Timestamp,
+        shard: u64,
+        now: Timestamp,
+    ) -> Result<Vec<Code>, StoreError> {
+        let found = self
+            .client
+            .query()
+            .table_name(&self.tables.payments)
+            .index_name("due")
+            .key_condition_expression("due_hour = :hour AND next_check <= :now")
+            .expression_attribute_values(":hour", s(row::due_hour(hour, shard)))
+            .expression_attribute_values(":now", n(now.0))
+            .limit(DUE_PAGE)
+            .send()
+            .await
+            .map_err(failed)?;
+        found.items.unwrap_or_default().iter().map(row::code).collect()
+    }
+
+    async fn versioned_payment(&self, code: Code) -> Result<Option<Versioned>, StoreError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.tables.payments)
+            .key("code", s(code.to_string()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed)?;
+        found.item.map(Row::read).transpose()
+    }
+
+    /// Whether the write went through; `false` when somebody else's came first.
+    async fn replace_payment(&self, payment: &Payment, read: u64) -> Result<bool, StoreError> {
+        let row = Row::new(payment, read.saturating_add(1)).into_item()?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.payments)
+            .set_item(Some(row))
+            .condition_expression("version = :read")
+            .expression_attribute_values(":read", n(read))
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Lists of payments, newest first: keys from an index, then the payments themselves in one batch (R8).
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+
+use super::row::{self, Row};
+use crate::moment::Timestamp;
+use crate::payment::{Code, LIFETIME_SECONDS, MerchantId, Mode, Payment, PaymentId, Status};
+use crate::store::attribute::{Item, s, text};
+use crate::store::{Store, StoreError, failed};
+
+/// Keys that one batch can read.
+const BATCH: usize = 100;
+
+/// How often a batch is asked again for what the table left out.
+const BATCH_ATTEMPTS: usize = 5;
+
+/// Pages of keys read for one list. Payments that expired but are not swept yet are left out of the open statuses, so
+/// a page may come out short and want another; the sweep keeps those few.
+const ROUNDS: usize = 10;
+
+/// What is listed.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Whose payments.
+    pub merchant: MerchantId,
+    /// In which mode.
+    pub mode: Mode,
+    /// In these statuses; none means all.
+    pub statuses: Vec<Status>,
+}
+
+/// Which part of the list.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest {
+    /// At most this many.
+    pub limit: usize,
+    /// Leaving out the first so many.
+    pub offset: usize,
+    /// Only those before this one in time.
+    pub before: Option<PaymentId>,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Newest first.
+    pub payments: Vec<Payment>,
+    /// Where the next page begins, if there is more.
+    pub next: Option<PaymentId>,
+}
+
+/// One partition of an index, or a part of it.
+struct Range {
+    index: &'static str,
+    attribute: &'static str,
+    partition: String,
+    /// Ids from here on.
+    from: PaymentId,
+    /// Ids before this.
+    to: Option<PaymentId>,
+}
+
+impl Store {
+    /// A page of a list.
+    ///
+    /// What `expired` means is decided for each payment at `now`, whether or not the sweep has run (R15).
+    pub async fn list_payments(
+        &self,
+        listing: &Listing,
+        page: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, StoreError> {
+        let (mut payments, mut before, mut skip) = (Vec::new(), page.before, page.offset);
+        for _ in 0..ROUNDS {
+            let missing = page.limit.saturating_add(1).saturating_sub(payments.len());
+            let wanted = skip.saturating_add(missing);
+            let ids = self.newest_ids(listing, before, wanted, now).await?;
+            let exhausted = ids.len() < wanted;
+            before = ids.last().copied().or(before);
+            let shown: Vec<_> = ids.into_iter().skip(skip).collect();
+            skip = 0;
+            let found = self.payments_in_order(&shown).await?;
+            let listed = |payment: &Payment| {
+                listing.statuses.is_empty() || listing.statuses.contains(&payment.status(now))
+            };
+            payments.extend(found.into_iter().filter(listed));
+            if exhausted || payments.len() > page.limit {
+                let more = payments.len() > page.limit;
+                payments.truncate(page.limit);
+                let next = payments.last().map(Payment::id).filter(|_| more);
+                return Ok(Page { payments, next });
+            }
+        }
+        Ok(Page { payments, next: before })
+    }
+
+    async fn newest_ids(
+        &self,
+        listing: &Listing,
+        before: Option<PaymentId>,
+        wanted: usize,
+        now: Timestamp,
+    ) -> Result<Vec<PaymentId>, StoreError> {
+        let mut ids = Vec::new();
+        for range in listing.ranges(before, now) {
+            ids.extend(self.ids_in(&range, wanted).await?);
+        }
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.dedup();
+        ids.truncate(wanted);
+        Ok(ids)
+    }
+
+    /// The newest ids of a range, at most `wanted`; a page of an index holds some ten thousand.
+    async fn ids_in(&self, range: &Range, wanted: usize) -> Result<Vec<PaymentId>, StoreError> {
+        if range.to.is_some_and(|to| to <= range.from) {
+            return Ok(Vec::new());
+        }
+        let mut ids: Vec<PaymentId> = Vec::new();
+        for _ in 0..ROUNDS {
+            let missing = wanted.saturating_sub(ids.len());
+            let to = ids.last().copied().or(range.to);
+            let found = self.ids_page(range, to, missing).await?;
+            let complete = found.len() >= missing || found.is_empty();
+            ids.extend(found);
+            if complete {
+                break;
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn ids_page(
+        &self,
+        range: &Range,
+        to: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<Vec<PaymentId>, StoreError> {
+        let to = to.map_or_else(|| "~".to_owned(), |id| id.to_string());
+        let found = self
+            .client
+            .query()
+            .table_name(&self.tables.payments)
+            .index_name(range.index)
+            .key_condition_expression("#partition = :partition AND id BETWEEN :from AND :to")
+            .expression_attribute_names("#partition", range.attribute)
+            .expression_attribute_values(":partition", s(&range.partition))
+            .expression_attribute_values(":from", s(range.from.to_string()))
+            .expression_attribute_values(":to", s(&to))
+            .scan_index_forward(false)
+            // One more, because the upper end itself comes too.
+            .limit(i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(failed)?;
+        let ids = found.items.unwrap_or_default().iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        Ok(ids.into_iter().filter(|id| id.to_string() != to).take(limit).collect())
+    }
+
+    async fn payments_in_order(&self, ids: &[PaymentId]) -> Result<Vec<Payment>, StoreError> {
+        let mut found = HashMap::new();
+        for batch in ids.chunks(BATCH) {
+            for item in self.batch(batch).await? {
+                let payment = Row::read(item)?.payment;
+                found.insert(payment.id(), payment);
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    async fn batch(&self, ids: &[PaymentId]) -> Result<Vec<Item>, StoreError> {
+        let table = &self.tables.payments;
+        let key = |code: Code| HashMap::from([("code".to_owned(), s(code.to_string()))]);
+        let mut keys: Vec<HashMap<String, AttributeValue>> = ids.iter().map(|id| key(id.code())).collect();
+        let mut items = Vec::new();
+        for _ in 0..BATCH_ATTEMPTS {
+            if keys.is_empty() {
+                return Ok(items);
+            }
+            let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys))).build();
+            let wanted = wanted.map_err(|error| StoreError::Malformed(error.to_string()))?;
+            let found =
+                self.client.batch_get_item().request_items(table, wanted).send().await.map_err(failed)?;
+            items.extend(found.responses.unwrap_or_default().remove(table).unwrap_or_default());
+            let left = found.unprocessed_keys.unwrap_or_default().remove(table);
+            keys = left.map(|left| left.keys).unwrap_or_default();
+        }
+        if keys.is_empty() { Ok(items) } else { Err(StoreError::Throttled) }
+    }
+}
+
+impl Listing {
+    /// The parts of indexes that hold everything listed, and perhaps a little more.
+    fn ranges(&self, before: Option<PaymentId>, now: Timestamp) -> Vec<Range> {
+        let everything = PaymentId::earliest(0);
+        if self.statuses.is_empty() {
+            let partition = row::owner(&self.merchant, self.mode);
+            let range =
+                Range { index: "by_merchant", attribute: "owner", partition, from: everything, to: before };
+            return vec![range];
+        }
+        let overdue = PaymentId::earliest(now.minus(LIFETIME_SECONDS).plus(1).0.saturating_mul(1_000));
+        let of_status = |status, from, to| Range {
+            index: "by_status",
+            attribute: "owner_status",
+            partition: row::owner_status(&self.merchant, self.mode, status),
+            from,
+            to,
+        };
+        let listed = |status: &Status| self.statuses.contains(status);
+        let recorded = Status::ALL.into_iter().filter(listed).map(|status| match status {
+            // Without an address time alone expires it, so the older ones cannot be listed here.
+            Status::KycRequired => of_status(status, overdue, before),
+            Status::Pending
+            | Status::PartiallyPaid
+            | Status::Paid
+            | Status::Overpaid
+            | Status::Expired
+            | Status::Cancelled
+            | Status::Refunded => of_status(status, everything, before),
+        });
+        let unswept = Status::ALL.into_iter().filter(|status| status.is_open() && listed(&Status::Expired));
+        let to = before.map_or(overdue, |before| before.min(overdue));
+        recorded.chain(unswept.map(|status| of_status(status, everything, Some(to)))).collect()
+    }
+}
+
+fn id(item: &Item) -> Result<PaymentId, StoreError> {
+    text(item, "id")?.parse().map_err(|_| StoreError::Malformed("`id` of an index".into()))
+}

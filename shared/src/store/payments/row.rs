@@ -1,0 +1,465 @@
+//! A payment as an item. Attribute names are for ever; reading checks what writing guaranteed.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::{DUE_SHARDS, Versioned};
+use crate::chain::{ChainId, CoinId};
+use crate::moment::{Minute, Timestamp};
+use crate::money::{BasisPoints, Cents, Decimals, Rate, Units};
+use crate::payment::{
+    BlockAt, Code, Deferral, Ending, Fee, FeePaidBy, GivenAddress, Idempotency, Identity, KycMethod,
+    KycStatus, MerchantId, Metadata, Mode, Movement, Payment, PaymentId, Progress, Quote, Quotes, Request,
+    Selection, Sequence, Standing, Status, Terms, Transfer, TransferId,
+};
+use crate::store::StoreError;
+use crate::store::attribute::{Item, text};
+
+/// Absent and null are the same: null is not stored.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Row {
+    code: String,
+    id: String,
+    version: u64,
+    owner: String,
+    owner_status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_hour: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_check: Option<u64>,
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    amount: u64,
+    kyc_method: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    allow_bankid: bool,
+    fee_paid_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
+    fee: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    fee_free: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    tolerance: u64,
+    created_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_hash: Option<String>,
+    kyc_status: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    kyc_attempts: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    addresses: Vec<AddressRow>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    quotes: Vec<QuoteRow>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    transfers: BTreeMap<String, TransferRow>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    windows: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_accepted_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    waits: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferred_until: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    advanced: u64,
+    updated_at: u64,
+    /// For the stream's readers; the payment works it out itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_at: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct AddressRow {
+    family: String,
+    address: String,
+    xpub: String,
+    index: u32,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct QuoteRow {
+    coin: String,
+    usd: u64,
+    decimals: u8,
+    units: String,
+    rate: u64,
+    at: u64,
+    until: u64,
+}
+
+/// Units are text: a number of DynamoDB has 38 digits, a coin may need 39.
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct TransferRow {
+    coin: String,
+    decimals: u8,
+    chain: String,
+    tx: String,
+    address: String,
+    units: String,
+    required: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unconfirmed_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_block: Option<(u64, u64, u64)>,
+    seq: u64,
+    standing: StandingRow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deep_since: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    rates: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    after_end: bool,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StandingRow {
+    Unconfirmed { at: u64 },
+    InBlock { height: u64, time: u64, confirmations: u32 },
+    Lost { block: Option<(u64, u64)>, at: u64 },
+    Replaced,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The partition in which a payment waits for its check.
+pub(super) fn due_hour(at: Timestamp, shard: u64) -> String {
+    let (year, month, day, hour) = at.utc();
+    format!("{year:04}{month:02}{day:02}{hour:02}#{shard:02}")
+}
+
+/// The partition of everything that an account owns in one mode.
+pub(super) fn owner(merchant: &MerchantId, mode: Mode) -> String {
+    format!("{}#{}", merchant.as_str(), mode.as_str())
+}
+
+/// The partition of what it owns in one status.
+pub(super) fn owner_status(merchant: &MerchantId, mode: Mode, status: Status) -> String {
+    format!("{}#{}", owner(merchant, mode), status.as_str())
+}
+
+/// The key of an item of an index.
+pub(super) fn code(item: &Item) -> Result<Code, StoreError> {
+    text(item, "code")?.parse().map_err(|_| malformed("code"))
+}
+
+fn malformed(attribute: &str) -> StoreError {
+    StoreError::Malformed(format!("`{attribute}` of a payment"))
+}
+
+impl Row {
+    pub(super) fn new(payment: &Payment, version: u64) -> Row {
+        let (terms, progress) = (payment.terms(), payment.progress());
+        let request = &terms.request;
+        let (merchant, mode) = (payment.merchant(), payment.mode());
+        let code = payment.id().code();
+        let next_check = payment.next_check().map(|at| at.minus(progress.advanced_seconds));
+        let encode = |hash: [u8; 32]| URL_SAFE_NO_PAD.encode(hash);
+        Row {
+            code: code.to_string(),
+            id: payment.id().to_string(),
+            version,
+            owner: owner(merchant, mode),
+            owner_status: owner_status(merchant, mode, payment.recorded_status()),
+            due_hour: next_check.map(|at| due_hour(at, code.shard(DUE_SHARDS))),
+            next_check: next_check.map(|at| at.0),
+            title: request.title.clone(),
+            description: request.description.clone(),
+            amount: request.amount.0,
+            kyc_method: request.kyc_method.as_str().into(),
+            allow_bankid: request.allow_bankid,
+            fee_paid_by: request.fee_paid_by.as_str().into(),
+            metadata: request.metadata.as_ref().map(|metadata| metadata.as_json().to_owned()),
+            fee: terms.fee.usd.0,
+            fee_free: terms.fee.free_tier,
+            tolerance: terms.tolerance.get(),
+            created_at: terms.created_at.0,
+            key_hash: terms.idempotency.map(|kept| encode(kept.key_hash)),
+            request_hash: terms.idempotency.map(|kept| encode(kept.request_hash)),
+            kyc_status: progress.identity.status.as_str().into(),
+            kyc_attempts: progress.identity.attempts,
+            coin: progress.selection.as_ref().map(|selected| selected.coin.to_string()),
+            address: progress.selection.as_ref().map(|selected| selected.address.clone()),
+            addresses: progress.addresses.iter().map(AddressRow::new).collect(),
+            quotes: progress.quotes.iter().map(QuoteRow::new).collect(),
+            transfers: progress
+                .transfers
+                .iter()
+                .map(|(id, transfer)| (id.to_string(), TransferRow::new(transfer)))
+                .collect(),
+            windows: progress.windows.iter().map(|(chain, height)| (chain.to_string(), *height)).collect(),
+            ending: progress.ending.map(|ending| ending.as_str().into()),
+            late_accepted_at: progress.late_accepted_at.map(|at| at.0),
+            waits: progress.deferral.map_or(0, |deferral| deferral.waits),
+            deferred_until: progress.deferral.map(|deferral| deferral.until.0),
+            advanced: progress.advanced_seconds,
+            updated_at: progress.updated_at.0,
+            paid_at: payment.paid_at().map(|at| at.0),
+            cancelled_at: progress.cancelled_at.map(|at| at.0),
+            refunded_at: progress.refunded_at.map(|at| at.0),
+        }
+    }
+
+    pub(super) fn into_item(self) -> Result<Item, StoreError> {
+        serde_dynamo::to_item(self).map_err(|error| StoreError::Malformed(error.to_string()))
+    }
+
+    pub(super) fn read(item: Item) -> Result<Versioned, StoreError> {
+        let row: Row =
+            serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))?;
+        let version = row.version;
+        Ok(Versioned { payment: row.payment()?, version })
+    }
+
+    fn payment(self) -> Result<Payment, StoreError> {
+        let id: PaymentId = self.id.parse().map_err(|_| malformed("id"))?;
+        let (merchant, mode) = self.owner.rsplit_once('#').ok_or_else(|| malformed("owner"))?;
+        let merchant = MerchantId::new(merchant);
+        let mode = Mode::from_name(mode).ok_or_else(|| malformed("owner"))?;
+        if id.code().to_string() != self.code {
+            return Err(malformed("code"));
+        }
+        let terms = self.terms()?;
+        Ok(Payment::restore(id, merchant, mode, terms, self.progress()?))
+    }
+
+    fn terms(&self) -> Result<Terms, StoreError> {
+        let metadata = self.metadata.as_deref().map(Metadata::parse).transpose();
+        let request = Request {
+            title: self.title.clone(),
+            description: self.description.clone(),
+            amount: Cents(self.amount),
+            kyc_method: KycMethod::from_name(&self.kyc_method).ok_or_else(|| malformed("kyc_method"))?,
+            allow_bankid: self.allow_bankid,
+            fee_paid_by: FeePaidBy::from_name(&self.fee_paid_by).ok_or_else(|| malformed("fee_paid_by"))?,
+            metadata: metadata.map_err(|_| malformed("metadata"))?,
+        };
+        let idempotency = match (&self.key_hash, &self.request_hash) {
+            (Some(key), Some(request)) => Some(Idempotency {
+                key_hash: hash(key, "key_hash")?,
+                request_hash: hash(request, "request_hash")?,
+            }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(malformed("key_hash")),
+        };
+        Ok(Terms {
+            request,
+            fee: Fee { usd: Cents(self.fee), free_tier: self.fee_free },
+            tolerance: BasisPoints::new(self.tolerance).ok_or_else(|| malformed("tolerance"))?,
+            created_at: Timestamp(self.created_at),
+            idempotency,
+        })
+    }
+
+    fn progress(self) -> Result<Progress, StoreError> {
+        let status = KycStatus::from_name(&self.kyc_status).ok_or_else(|| malformed("kyc_status"))?;
+        let selection = match (self.coin, self.address) {
+            (Some(coin), Some(address)) => Some(Selection { coin: coin_id(&coin)?, address }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(malformed("coin")),
+        };
+        let quotes = self.quotes.into_iter().map(QuoteRow::quote).collect::<Result<_, _>>()?;
+        let transfers = self.transfers.into_iter().map(|(id, row)| row.transfer(id));
+        let windows = self.windows.into_iter().map(|(chain, height)| Ok((chain_id(&chain)?, height)));
+        let ending =
+            self.ending.as_deref().map(|name| Ending::from_name(name).ok_or_else(|| malformed("ending")));
+        let waits = self.waits;
+        Ok(Progress {
+            identity: Identity { status, attempts: self.kyc_attempts },
+            selection,
+            quotes: Quotes::restore(quotes),
+            addresses: self.addresses.into_iter().map(AddressRow::address).collect(),
+            transfers: transfers.collect::<Result<_, StoreError>>()?,
+            windows: windows.collect::<Result<_, StoreError>>()?,
+            ending: ending.transpose()?,
+            late_accepted_at: self.late_accepted_at.map(Timestamp),
+            deferral: self.deferred_until.map(|until| Deferral { until: Timestamp(until), waits }),
+            advanced_seconds: self.advanced,
+            updated_at: Timestamp(self.updated_at),
+            cancelled_at: self.cancelled_at.map(Timestamp),
+            refunded_at: self.refunded_at.map(Timestamp),
+        })
+    }
+}
+
+fn hash(text: &str, attribute: &str) -> Result<[u8; 32], StoreError> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed(attribute))?;
+    bytes.try_into().map_err(|_| malformed(attribute))
+}
+
+fn coin_id(name: &str) -> Result<CoinId, StoreError> {
+    CoinId::new(name).ok_or_else(|| malformed("coin"))
+}
+
+fn chain_id(name: &str) -> Result<ChainId, StoreError> {
+    ChainId::new(name).ok_or_else(|| malformed("chain"))
+}
+
+fn units(text: &str) -> Result<Units, StoreError> {
+    text.parse().map(Units).map_err(|_| malformed("units"))
+}
+
+fn decimals(number: u8) -> Result<Decimals, StoreError> {
+    Decimals::new(number).ok_or_else(|| malformed("decimals"))
+}
+
+fn rate(hundred_millionths: u64) -> Result<Rate, StoreError> {
+    Rate::new(hundred_millionths).ok_or_else(|| malformed("rate"))
+}
+
+impl AddressRow {
+    fn new(given: &GivenAddress) -> AddressRow {
+        let GivenAddress { family, address, xpub, index } = given.clone();
+        AddressRow { family, address, xpub, index }
+    }
+
+    fn address(self) -> GivenAddress {
+        GivenAddress { family: self.family, address: self.address, xpub: self.xpub, index: self.index }
+    }
+}
+
+impl QuoteRow {
+    fn new(quote: &Quote) -> QuoteRow {
+        QuoteRow {
+            coin: quote.coin.to_string(),
+            usd: quote.usd.0,
+            decimals: quote.decimals.get(),
+            units: quote.units.0.to_string(),
+            rate: quote.rate.get(),
+            at: quote.issued_at.0,
+            until: quote.until.0,
+        }
+    }
+
+    fn quote(self) -> Result<Quote, StoreError> {
+        Ok(Quote {
+            coin: coin_id(&self.coin)?,
+            usd: Cents(self.usd),
+            decimals: decimals(self.decimals)?,
+            units: units(&self.units)?,
+            rate: rate(self.rate)?,
+            issued_at: Timestamp(self.at),
+            until: Timestamp(self.until),
+        })
+    }
+}
+
+impl TransferRow {
+    fn new(transfer: &Transfer) -> TransferRow {
+        let movement = &transfer.movement;
+        let (Sequence(seq), standing) = transfer.latest;
+        TransferRow {
+            coin: movement.coin.to_string(),
+            decimals: movement.decimals.get(),
+            chain: movement.chain.to_string(),
+            tx: movement.tx_id.clone(),
+            address: movement.address.clone(),
+            units: movement.units.0.to_string(),
+            required: movement.confirmations_required,
+            unconfirmed_at: transfer.unconfirmed_at.map(|at| at.0),
+            first_block: transfer.first_block.map(|(Sequence(seq), block)| (seq, block.height, block.time.0)),
+            seq,
+            standing: StandingRow::new(standing),
+            deep_since: transfer.deep_since.map(|at| at.0),
+            rates: transfer.rates.iter().map(|(minute, rate)| (minute.0, rate.get())).collect(),
+            after_end: transfer.after_end,
+        }
+    }
+
+    fn transfer(self, id: String) -> Result<(TransferId, Transfer), StoreError> {
+        let id = TransferId::new(id);
+        let rates = self.rates.into_iter().map(|(minute, price)| Ok((Minute(minute), rate(price)?)));
+        let movement = Movement {
+            id: id.clone(),
+            coin: coin_id(&self.coin)?,
+            decimals: decimals(self.decimals)?,
+            chain: chain_id(&self.chain)?,
+            tx_id: self.tx,
+            address: self.address,
+            units: units(&self.units)?,
+            confirmations_required: self.required,
+        };
+        let transfer = Transfer {
+            movement,
+            unconfirmed_at: self.unconfirmed_at.map(Timestamp),
+            first_block: self
+                .first_block
+                .map(|(seq, height, time)| (Sequence(seq), block_at((height, time)))),
+            latest: (Sequence(self.seq), self.standing.standing()),
+            deep_since: self.deep_since.map(Timestamp),
+            rates: rates.collect::<Result<_, StoreError>>()?,
+            after_end: self.after_end,
+        };
+        Ok((id, transfer))
+    }
+}
+
+fn block_at((height, time): (u64, u64)) -> BlockAt {
+    BlockAt { height, time: Timestamp(time) }
+}
+
+impl StandingRow {
+    fn new(standing: Standing) -> StandingRow {
+        match standing {
+            Standing::Unconfirmed { at } => StandingRow::Unconfirmed { at: at.0 },
+            Standing::InBlock { block, confirmations } => {
+                StandingRow::InBlock { height: block.height, time: block.time.0, confirmations }
+            }
+            Standing::Lost { block, at } => {
+                StandingRow::Lost { block: block.map(|block| (block.height, block.time.0)), at: at.0 }
+            }
+            Standing::Replaced => StandingRow::Replaced,
+        }
+    }
+
+    fn standing(self) -> Standing {
+        match self {
+            StandingRow::Unconfirmed { at } => Standing::Unconfirmed { at: Timestamp(at) },
+            StandingRow::InBlock { height, time, confirmations } => {
+                Standing::InBlock { block: block_at((height, time)), confirmations }
+            }
+            StandingRow::Lost { block, at } => {
+                Standing::Lost { block: block.map(block_at), at: Timestamp(at) }
+            }
+            StandingRow::Replaced => Standing::Replaced,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is written is what is read.
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::payment::tests::arb_payment;
+
+    proptest! {
+        #[test]
+        fn a_payment_read_back_is_the_payment_written(payment in arb_payment(), version in 1..u64::MAX) {
+            let item = Row::new(&payment, version).into_item().unwrap();
+            let read = Row::read(item).unwrap();
+            prop_assert_eq!((read.payment, read.version), (payment, version));
+        }
+    }
+}
