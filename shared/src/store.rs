@@ -1,6 +1,9 @@
 //! DynamoDB: one file per table, and what their calls share.
 
 pub mod attribute;
+mod rates;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
