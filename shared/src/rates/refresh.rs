@@ -27,7 +27,7 @@ pub async fn refresh(
 ) -> Result<Refreshed, StoreError> {
     let mut accepted = Vec::new();
     let mut missing = Vec::new();
-    for (symbol, rate) in sources.rates(symbols, clock).await {
+    for (symbol, rate) in sources.rates(symbols).await {
         match rate {
             Ok(rate) => accepted.push((symbol, rate)),
             Err(reason) => {

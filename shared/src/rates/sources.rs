@@ -116,11 +116,11 @@ impl Sources {
         address: impl Fn(Source) -> Option<String>,
         timeout: Duration,
     ) -> Result<Sources, InvalidSources> {
-        let named = |name: &str| Source::ALL.into_iter().find(|source| source.name() == name);
+        let source = |name: &str| Source::ALL.into_iter().find(|source| source.name() == name);
         let sources = names
             .split(',')
             .map(str::trim)
-            .map(|name| named(name).ok_or_else(|| InvalidSources::Unknown(name.to_owned())))
+            .map(|name| source(name).ok_or_else(|| InvalidSources::Unknown(name.to_owned())))
             .collect::<Result<BTreeSet<Source>, _>>()?;
         if sources.len() < LEAST_SOURCES {
             return Err(InvalidSources::TooFew);
@@ -132,11 +132,7 @@ impl Sources {
     /// The accepted rate of each symbol, or why there is none.
     ///
     /// Fixed prices are accepted as they are, here and nowhere else: the operator answers for them, not a median.
-    pub async fn rates(
-        &self,
-        symbols: &BTreeSet<String>,
-        clock: Clock,
-    ) -> BTreeMap<String, Result<Rate, NoRate>> {
+    pub async fn rates(&self, symbols: &BTreeSet<String>) -> BTreeMap<String, Result<Rate, NoRate>> {
         match &self.0 {
             Kind::Fixed(rates) => {
                 tracing::warn!("prices are fixed by the settings and follow no market");
@@ -144,6 +140,8 @@ impl Sources {
                 symbols.iter().map(|symbol| (symbol.clone(), rate(symbol))).collect()
             }
             Kind::Live(http, feeds) => {
+                // The sources live in the world's time, also where a trial shifts the product's clock.
+                let clock = Clock::default();
                 let quoted = quotations(http, feeds, symbols, clock.now()).await;
                 let now = clock.now();
                 let accepted = |symbol| {
@@ -164,17 +162,17 @@ async fn quotations(
     symbols: &BTreeSet<String>,
     asked_at: Timestamp,
 ) -> Vec<Quotations> {
-    join_all(feeds.iter().map(async |feed| {
-        let quoted = feed.quotations(http, symbols, asked_at).await.unwrap_or_else(|reason| {
-            tracing::warn!(source = feed.source().name(), %reason, "a price source failed");
-            Quotations::new()
-        });
+    let ask = async |feed: &Feed| {
+        let source = feed.source().name();
+        let answer = feed.quotations(http, symbols, asked_at).await;
+        let quoted =
+            answer.inspect_err(|reason| tracing::warn!(source, %reason, "a price source failed")).ok()?;
         for symbol in symbols.iter().filter(|symbol| !quoted.contains_key(*symbol)) {
-            tracing::warn!(source = feed.source().name(), symbol, "a price source quotes no such price");
+            tracing::warn!(source, symbol, "a price source does not quote this price");
         }
-        quoted
-    }))
-    .await
+        Some(quoted)
+    };
+    join_all(feeds.iter().map(ask)).await.into_iter().flatten().collect()
 }
 
 impl Feed {

@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn r20_a_rate_always_has_two_witnesses_within_two_percent(prices in prop::collection::vec(9_000..11_000_u64, 0..4)) {
         if let Ok(rate) = accepted(&prices) {
-            let witnesses = prices.iter().filter(|price| price.abs_diff(rate) * 50 <= rate).count();
+            let witnesses = prices.iter().filter(|price| price.abs_diff(rate).saturating_mul(50) <= rate).count();
             prop_assert!(witnesses >= 2, "{} from {:?}", rate, prices);
         }
     }

@@ -2,7 +2,8 @@
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{self, BehaviorVersion, Config, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
@@ -33,7 +34,7 @@ pub(crate) async fn store() -> Store {
         addresses: "addresses".to_owned(),
         chains: "chains".to_owned(),
     };
-    let store = Store::new(client(&endpoint), tables);
+    let store = Store::new(Client::from_conf(config(&endpoint).build()), tables);
     create_tables(&store).await;
     store
 }
@@ -44,20 +45,20 @@ pub(crate) fn unreachable_store() -> Store {
     let tables =
         Tables { payments: names(), keys: names(), accounts: names(), addresses: names(), chains: names() };
     // Port 1 is reserved and has no listener.
-    Store::new(client("http://127.0.0.1:1"), tables)
+    let config = config("http://127.0.0.1:1").retry_config(RetryConfig::disabled());
+    Store::new(Client::from_conf(config.build()), tables)
 }
 
-fn client(endpoint: &str) -> Client {
+fn config(endpoint: &str) -> config::Builder {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    let config = Config::builder()
+    Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new("eu-west-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .http_client(http);
-    Client::from_conf(config.build())
+        .http_client(http)
 }
 
 async fn create_tables(store: &Store) {

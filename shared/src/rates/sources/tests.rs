@@ -109,7 +109,7 @@ async fn coinbase_is_read_with_the_time_of_its_trades_and_usdc_at_its_spot_price
 
 #[tokio::test]
 async fn coingeckos_numbers_are_read_digit_by_digit() {
-    // As a float, the first price would be 2500.1200000000003 and round up.
+    // The first price ends on a half and is rounded up; the float nearest to it lies below the half.
     let body = r#"{"ethereum":{"usd":2500.120000005,"last_updated_at":1711356000},
                    "usd-coin":{"usd":9.99850000000000000001e-1,"last_updated_at":1711356299}}"#;
     let quotations = asked(Source::CoinGecko, says(COINGECKO, body), &["ETH", "USDC"]).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_source_is_asked_once_for_all_symbols_and_only_for_those_it_knows() {
 /// Every path of every source answers in the same wrong way.
 async fn failures(router: Router) -> [Result<Quotations, SourceError>; 3] {
     let ask = async |source| asked(source, router.clone(), &["ETH", "USDC"]).await;
-    [ask(Source::Kraken).await, ask(Source::Coinbase).await, ask(Source::CoinGecko).await]
+    tokio::join!(ask(Source::Kraken), ask(Source::Coinbase), ask(Source::CoinGecko)).into()
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn three_sources(kraken: &str, coinbase: (&str, &str), coingecko: (&str, T
 }
 
 async fn rate_of_ether(sources: &Sources) -> Result<Rate, NoRate> {
-    sources.rates(&symbols(&["ETH"]), Clock::default()).await["ETH"]
+    sources.rates(&symbols(&["ETH"])).await["ETH"]
 }
 
 fn now_and_text() -> (Timestamp, String) {
@@ -284,7 +284,7 @@ async fn r20_two_sources_are_enough_when_the_third_fails() {
 #[tokio::test]
 async fn fixed_prices_are_accepted_as_they_are() {
     let sources = Sources::fixed(r#"{"ETH":"2500.00","USDC":"1.00"}"#).unwrap();
-    let rates = sources.rates(&symbols(&["ETH", "BTC"]), Clock::default()).await;
+    let rates = sources.rates(&symbols(&["ETH", "BTC"])).await;
     let expected = [("BTC".to_owned(), Err(NoRate::TooFew)), ("ETH".to_owned(), Ok("2500".parse().unwrap()))];
     assert_eq!(rates, BTreeMap::from(expected));
 }
