@@ -1,6 +1,7 @@
 //! What every function of the gateway has in common.
 //!
-//! Pure, bottom up: `moment`, `money`, `chain`, `payment`, `keys`, `account`. Around them: `settings`, `clock`, `store`, `http`, `app`.
+//! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources.
+//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`.
 
 pub mod account;
 pub mod app;
@@ -8,8 +9,11 @@ pub mod chain;
 pub mod clock;
 pub mod http;
 pub mod keys;
+pub mod metric;
 pub mod moment;
 pub mod money;
 pub mod payment;
+pub mod rates;
 pub mod settings;
 pub mod store;
+pub mod task;

@@ -4,6 +4,9 @@ mod accounts;
 pub mod attribute;
 mod keys;
 mod payments;
+mod rates;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use payments::{DUE_SHARDS, Listing, Page, PageRequest};
 

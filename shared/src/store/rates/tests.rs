@@ -1,0 +1,83 @@
+//! Rates in a real table.
+
+use super::*;
+use crate::store::testing;
+
+const MINUTE: Minute = Minute(30_000_000);
+
+fn rate(hundred_millionths: u64) -> Rate {
+    Rate::new(hundred_millionths).unwrap()
+}
+
+#[tokio::test]
+async fn r20_an_accepted_rate_never_changes() {
+    let store = testing::store().await;
+    store.put_rate("ETH", MINUTE, rate(1)).await.unwrap();
+    store.put_rate("ETH", MINUTE, rate(2)).await.unwrap();
+    assert_eq!(store.rate_at("ETH", MINUTE).await.unwrap(), Some(rate(1)));
+}
+
+#[tokio::test]
+async fn r20_a_transfer_is_priced_by_the_first_rate_from_its_minute_on() {
+    let store = testing::store().await;
+    assert_eq!(store.rate_at("ETH", MINUTE).await.unwrap(), None);
+    for (minute, price) in [(MINUTE.0 - 1, 1), (MINUTE.0 + 2, 3), (MINUTE.0 + 3, 4)] {
+        store.put_rate("ETH", Minute(minute), rate(price)).await.unwrap();
+    }
+    store.put_rate("USDC", MINUTE, rate(9)).await.unwrap();
+    let at = async |minute| store.rate_at("ETH", Minute(minute)).await.unwrap();
+    assert_eq!(at(MINUTE.0 - 2).await, Some(rate(1)));
+    assert_eq!(
+        at(MINUTE.0).await,
+        Some(rate(3)),
+        "a minute without a rate takes the next one, not the former"
+    );
+    assert_eq!(at(MINUTE.0 + 3).await, Some(rate(4)));
+    assert_eq!(at(MINUTE.0 + 4).await, None, "the last rate says nothing about later minutes");
+}
+
+#[tokio::test]
+async fn r20_the_latest_rate_is_not_older_than_five_minutes() {
+    let store = testing::store().await;
+    let start = MINUTE.start();
+    store.put_rate("ETH", Minute(MINUTE.0 - 1), rate(1)).await.unwrap();
+    store.put_rate("ETH", MINUTE, rate(2)).await.unwrap();
+    let latest = async |now| store.latest_rate("ETH", now).await.unwrap();
+    assert_eq!(latest(start).await, Some(rate(2)));
+    assert_eq!(latest(start.plus(300)).await, Some(rate(2)));
+    assert_eq!(latest(start.plus(301)).await, None);
+    assert_eq!(latest(start.minus(1)).await, Some(rate(1)), "a rate of the future is none of now");
+    assert_eq!(latest(Timestamp(0)).await, None);
+}
+
+#[tokio::test]
+async fn latest_rates_have_those_symbols_that_have_one() {
+    let store = testing::store().await;
+    store.put_rate("ETH", MINUTE, rate(1)).await.unwrap();
+    store.put_rate("USDC", MINUTE, rate(2)).await.unwrap();
+    let rates = store.latest_rates(["BTC", "ETH", "USDC"], MINUTE.start()).await.unwrap();
+    let expected = [("ETH".to_owned(), rate(1)), ("USDC".to_owned(), rate(2))];
+    assert_eq!(rates, BTreeMap::from(expected));
+}
+
+#[tokio::test]
+async fn r20_a_rate_is_kept_for_45_days() {
+    let store = testing::store().await;
+    store.put_rate("ETH", MINUTE, rate(u64::MAX)).await.unwrap();
+    let rows = store.client.scan().table_name(&store.tables.chains).send().await.unwrap();
+    let expected = Item::from([
+        ("chain".to_owned(), s("rates#ETH")),
+        ("entry".to_owned(), s("00000000000030000000")),
+        ("rate".to_owned(), n(u64::MAX)),
+        ("ttl".to_owned(), n(MINUTE.start().0 + 45 * 24 * 60 * 60)),
+    ]);
+    assert_eq!(rows.items(), [expected]);
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_reached_is_an_error_and_not_a_missing_rate() {
+    let store = testing::unreachable_store();
+    assert!(matches!(store.put_rate("ETH", MINUTE, rate(1)).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.rate_at("ETH", MINUTE).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.latest_rates(["ETH"], MINUTE.start()).await, Err(StoreError::Unavailable(_))));
+}
