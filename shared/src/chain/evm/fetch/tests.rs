@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
 use axum::routing::post;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -21,7 +21,8 @@ fn hash(byte: u8) -> String {
 async fn node(receipt: Value) -> (Rpc, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
-    let answer = post(move |Json(request): Json<Value>| {
+    let answer = post(move |request: String| {
+        let request: Value = serde_json::from_str(&request).unwrap();
         let method = request["method"].as_str().unwrap().to_owned();
         let result = match method.as_str() {
             "eth_getBlockByNumber" => block(),
@@ -29,7 +30,7 @@ async fn node(receipt: Value) -> (Rpc, Arc<Mutex<Vec<String>>>) {
             _ => receipt.clone(),
         };
         log.lock().unwrap().push(method);
-        async move { Json(json!({ "jsonrpc": "2.0", "id": 1, "result": result })) }
+        async move { json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string() }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();

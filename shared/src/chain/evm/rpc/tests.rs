@@ -144,7 +144,7 @@ async fn node_that_breaks_off(broken: usize) -> (Rpc, Arc<AtomicUsize>) {
             let mut request = [0; 4096];
             let _read = connection.read(&mut request).await.unwrap();
             let body = r#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#;
-            let promised = body.len() + usize::from(call < broken);
+            let promised = body.len().saturating_add(usize::from(call < broken));
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {promised}\r\nconnection: close\r\n\r\n");
             connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         }
