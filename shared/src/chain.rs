@@ -1,6 +1,8 @@
 //! The chains and coins of a deployment: what can be paid with, where, and how deep it must lie.
 
+pub mod address;
 mod config;
+pub mod evm;
 
 pub use config::{Asset, Chain, Chains, Coin, Depth, Family, InvalidChains};
 

@@ -1,1 +1,3 @@
-//! x
+//! Helpers of the tests that need the whole product, a node or a browser.
+
+pub mod anvil;

@@ -1,0 +1,7 @@
+//! Ethereum and its like: a node's JSON-RPC, and the movements of money in a block.
+
+pub mod block;
+pub mod fetch;
+pub mod rpc;
+pub mod scan;
+mod wire;

@@ -1,0 +1,94 @@
+//! Blocks, transactions and logs as the scan sees them.
+
+use std::fmt;
+
+use bitcoin::hex::DisplayHex;
+
+use crate::chain::address::EvmAddress;
+use crate::moment::Timestamp;
+use crate::money::Units;
+
+/// 32 bytes that name a block or a transaction, or a word of an event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash256(pub [u8; 32]);
+
+/// `0x` and 64 lower-case digits.
+impl fmt::Display for Hash256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0.as_hex())
+    }
+}
+
+impl fmt::Debug for Hash256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where a block stands in its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its height.
+    pub number: u64,
+    /// Its name.
+    pub hash: Hash256,
+    /// The block that it builds on.
+    pub parent_hash: Hash256,
+    /// When it was made, by its maker's word.
+    pub timestamp: Timestamp,
+}
+
+/// A block with its transactions, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Where it stands.
+    pub header: Header,
+    /// What it holds, failed ones too.
+    pub transactions: Vec<Tx>,
+}
+
+/// One transaction, which may have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tx {
+    /// Its name.
+    pub hash: Hash256,
+    /// Whom it calls or pays; `None` makes a contract.
+    pub to: Option<EvmAddress>,
+    /// The native money that it sends along.
+    pub value: Amount,
+}
+
+/// Units of an asset. The EVM counts in 256 bits and we in 128: no honest amount needs more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// As many as this.
+    Exact(Units),
+    /// More than [`Units`] can hold: not money, and yet somebody should look.
+    TooLarge,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The block that holds it.
+    pub block_hash: Hash256,
+    /// A failed transaction moves nothing.
+    pub succeeded: bool,
+}
+
+/// One event of a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The contract.
+    pub contract: EvmAddress,
+    /// The event's name and its indexed values.
+    pub topics: Vec<Hash256>,
+    /// Its other values.
+    pub data: Vec<u8>,
+    /// The transaction that made it.
+    pub tx: Hash256,
+    /// Its place among the logs of its block.
+    pub index: u64,
+    /// The node took it back.
+    pub removed: bool,
+}

@@ -1,0 +1,101 @@
+//! A chain that changes between two questions; everything else is tested against a real node.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::chain::Chains;
+
+const TOKEN: EvmAddress = EvmAddress([0xaa; 20]);
+const OURS: EvmAddress = EvmAddress([0x11; 20]);
+
+fn hash(byte: u8) -> String {
+    Hash256([byte; 32]).to_string()
+}
+
+/// A node whose block 5 has the hash `01…` and pays us once, natively and in a token; its receipt is as given.
+async fn node(receipt: Value) -> (Rpc, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let answer = post(move |request: String| {
+        let request: Value = serde_json::from_str(&request).unwrap();
+        let method = request["method"].as_str().unwrap().to_owned();
+        let result = match method.as_str() {
+            "eth_getBlockByNumber" => block(),
+            "eth_getLogs" => json!([transfer()]),
+            _ => receipt.clone(),
+        };
+        log.lock().unwrap().push(method);
+        async move { json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string() }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
+    (rpc, asked)
+}
+
+fn block() -> Value {
+    let pays = |to: EvmAddress, tx: u8| json!({ "hash": hash(tx), "to": to.to_string(), "value": "0x5" });
+    json!({
+        "number": "0x5", "hash": hash(1), "parentHash": hash(2), "timestamp": "0x1",
+        "transactions": [pays(OURS, 3), pays(TOKEN, 4)],
+    })
+}
+
+fn transfer() -> Value {
+    let word = |address: EvmAddress| format!("0x{:0>64}", &address.to_lower_hex()[2..]);
+    json!({
+        "address": TOKEN.to_string(), "data": format!("{:#066x}", 6), "transactionHash": hash(4),
+        "topics": [crate::chain::evm::scan::TRANSFER_EVENT.to_string(), word(TOKEN), word(OURS)],
+        "blockHash": hash(1), "logIndex": "0x0",
+    })
+}
+
+async fn scan_it(rpc: &Rpc, expected: Option<u8>, ours: &[EvmAddress]) -> Result<Vec<u128>, RpcError> {
+    let chains = format!(
+        r#"[{{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":11155111,"coins":[
+            {{"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"1.00"}},
+            {{"coin":"USDC","asset":"{TOKEN}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}}],
+            "confirmations":[{{"blocks":12}}]}}]"#
+    );
+    let chains = Chains::parse(&chains).unwrap();
+    let expected = expected.map(|byte| Hash256([byte; 32]));
+    let lookup = |address: &EvmAddress| ours.contains(address).then_some(());
+    let scanned = scan_block(rpc, chains.iter().next().unwrap(), 5, expected, lookup).await?;
+    Ok(scanned.found.iter().map(|found| found.units.0).collect())
+}
+
+fn receipt(block_hash: u8, status: &str) -> Value {
+    json!({ "blockHash": hash(block_hash), "status": status })
+}
+
+#[tokio::test]
+async fn r22_native_money_counts_only_with_a_good_receipt_of_the_same_block() {
+    let (rpc, _) = node(receipt(1, "0x1")).await;
+    assert_eq!(scan_it(&rpc, Some(1), &[OURS]).await.unwrap(), [5, 6]);
+    let (rpc, _) = node(receipt(1, "0x0")).await;
+    assert_eq!(scan_it(&rpc, Some(1), &[OURS]).await.unwrap(), [6]);
+    for moved in [Value::Null, receipt(9, "0x1"), receipt(9, "0x0")] {
+        let (rpc, _) = node(moved).await;
+        let scanned = scan_it(&rpc, Some(1), &[OURS]).await;
+        assert!(matches!(scanned, Err(RpcError::Moved(5))), "{scanned:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_block_than_expected_is_not_scanned() {
+    let (rpc, asked) = node(receipt(1, "0x1")).await;
+    assert!(matches!(scan_it(&rpc, Some(9), &[OURS]).await, Err(RpcError::Moved(5))));
+    assert_eq!(*asked.lock().unwrap(), ["eth_getBlockByNumber"]);
+}
+
+#[tokio::test]
+async fn a_block_without_money_to_us_costs_two_calls() {
+    let (rpc, asked) = node(receipt(1, "0x1")).await;
+    assert!(scan_it(&rpc, None, &[]).await.unwrap().is_empty());
+    assert_eq!(*asked.lock().unwrap(), ["eth_getBlockByNumber", "eth_getLogs"]);
+}

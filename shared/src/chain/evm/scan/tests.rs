@@ -1,0 +1,260 @@
+//! What is money to a watched address and what is not, and that its name never changes.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sha3::{Digest, Keccak256};
+
+use super::super::block::Header;
+use super::*;
+use crate::chain::Chains;
+use crate::moment::Timestamp;
+
+const USDC: EvmAddress = EvmAddress([0xaa; 20]);
+const USDT: EvmAddress = EvmAddress([0xbb; 20]);
+const OURS: EvmAddress = EvmAddress([0x11; 20]);
+const ALSO_OURS: EvmAddress = EvmAddress([0x12; 20]);
+const STRANGER: EvmAddress = EvmAddress([0x99; 20]);
+
+fn chain() -> Chain {
+    let json = format!(
+        r#"[{{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":11155111,"coins":[
+            {{"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"1.00"}},
+            {{"coin":"USDC","asset":"{USDC}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}},
+            {{"coin":"USDT","asset":"{USDT}","decimals":6,"rate":"USDT","minimum_usd":"1.00"}}],
+            "confirmations":[{{"blocks":12}}]}}]"#
+    );
+    Chains::parse(&json).unwrap().iter().next().unwrap().clone()
+}
+
+fn hash(byte: u8) -> Hash256 {
+    Hash256([byte; 32])
+}
+
+fn block(transactions: Vec<Tx>) -> Block {
+    let header = Header { number: 7, hash: hash(0xee), parent_hash: hash(0xdd), timestamp: Timestamp(1) };
+    Block { header, transactions }
+}
+
+fn pays(tx: u8, to: EvmAddress, units: u128) -> Tx {
+    Tx { hash: hash(tx), to: Some(to), value: Amount::Exact(Units(units)) }
+}
+
+fn word(address: EvmAddress) -> Hash256 {
+    let mut word = [0; 32];
+    word[12..].copy_from_slice(&address.0);
+    Hash256(word)
+}
+
+fn moves(index: u64, tx: u8, contract: EvmAddress, to: EvmAddress, units: u128) -> Log {
+    let data = [[0; 16], units.to_be_bytes()].concat();
+    let topics = vec![TRANSFER_EVENT, word(STRANGER), word(to)];
+    Log { contract, topics, data, tx: hash(tx), index, removed: false }
+}
+
+/// The watched addresses, with the code of the payment that has them.
+fn watched(address: &EvmAddress) -> Option<&'static str> {
+    match *address {
+        OURS => Some("code1"),
+        ALSO_OURS => Some("code2"),
+        _ => None,
+    }
+}
+
+fn scanned(transactions: Vec<Tx>, logs: &[Log]) -> Scanned<&'static str> {
+    scan(&chain(), &block(transactions), logs, watched)
+}
+
+/// Keys with their amounts.
+fn money(scanned: &Scanned<&'static str>) -> Vec<(String, u128)> {
+    scanned.found.iter().map(|found| (found.movement.key.clone(), found.units.0)).collect()
+}
+
+fn nothing(scanned: &Scanned<&'static str>) -> bool {
+    scanned.found.is_empty() && scanned.unreadable.is_empty()
+}
+
+#[test]
+fn the_event_is_the_hash_of_its_signature() {
+    let digest = Keccak256::digest("Transfer(address,address,uint256)");
+    assert_eq!(TRANSFER_EVENT.0, <[u8; 32]>::from(digest));
+}
+
+#[test]
+fn r22_native_money_is_found_and_needs_a_receipt() {
+    let found = scanned(vec![pays(1, STRANGER, 4), pays(2, OURS, 5)], &[]).found;
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    let movement = &one.movement;
+    assert_eq!(movement.key, format!("ethereum:0x{}:native:0x{}:0", "02".repeat(32), "11".repeat(20)));
+    assert_eq!((movement.coin.as_str(), movement.decimals.get(), movement.watched), ("ETH", 18, "code1"));
+    assert_eq!((movement.tx, movement.address), (hash(2), OURS));
+    assert_eq!((one.units, one.needs_receipt), (Units(5), true));
+}
+
+#[test]
+fn r22_tokens_are_found_and_need_none() {
+    let found = scanned(vec![], &[moves(0, 1, USDT, ALSO_OURS, 5), moves(1, 1, USDT, STRANGER, 5)]).found;
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    let movement = &one.movement;
+    let key = format!("ethereum:0x{}:0x{}:0x{}:0", "01".repeat(32), "bb".repeat(20), "12".repeat(20));
+    assert_eq!(movement.key, key);
+    assert_eq!((movement.coin.as_str(), movement.decimals.get(), movement.watched), ("USDT", 6, "code2"));
+    assert_eq!((one.units, one.needs_receipt), (Units(5), false));
+}
+
+#[test]
+fn r22_movements_of_one_asset_to_one_address_in_one_transaction_are_counted() {
+    let logs = [
+        moves(10, 1, USDC, OURS, 1),
+        moves(11, 1, USDC, ALSO_OURS, 2),
+        moves(12, 1, USDC, OURS, 3),
+        moves(13, 1, USDT, OURS, 4),
+        moves(14, 2, USDC, OURS, 5),
+        moves(15, 1, USDC, OURS, 6),
+    ];
+    let found = scanned(vec![], &logs).found;
+    let k = |found: &Found<_>| found.movement.key.rsplit(':').next().unwrap().to_owned();
+    let counted: Vec<_> = found.iter().map(|found| (found.units.0, k(found))).collect();
+    let expected = [(1, "0"), (2, "0"), (3, "1"), (4, "0"), (5, "0"), (6, "2")];
+    assert_eq!(counted, expected.map(|(units, k)| (units, k.to_owned())));
+}
+
+#[test]
+fn r22_a_log_delivered_twice_or_out_of_order_counts_once_and_keeps_its_key() {
+    let logs = [moves(3, 1, USDC, OURS, 1), moves(4, 1, USDC, OURS, 2)];
+    let muddled = [&logs[1], &logs[0], &logs[1]].map(Clone::clone);
+    assert_eq!(scanned(vec![], &muddled), scanned(vec![], &logs));
+}
+
+#[test]
+fn nothing_moved_is_nothing_and_takes_no_k() {
+    assert!(nothing(&scanned(vec![pays(1, OURS, 0)], &[moves(0, 1, USDC, OURS, 0)])));
+    let logs = [moves(0, 1, USDC, OURS, 0), moves(1, 1, USDC, OURS, 9)];
+    assert_eq!(scanned(vec![], &logs), scanned(vec![], &logs[1..]));
+}
+
+#[test]
+fn a_contract_being_made_pays_nobody() {
+    let created = Tx { to: None, ..pays(1, OURS, 5) };
+    assert!(nothing(&scanned(vec![created], &[])));
+}
+
+#[test]
+fn what_only_looks_like_a_transfer_is_ignored() {
+    let good = moves(0, 1, USDC, OURS, 5);
+    let approval = Hash256(Keccak256::digest("Approval(address,address,uint256)").into());
+    let mut no_address = word(OURS);
+    no_address.0[0] = 1;
+    let topics = |topics: &[Hash256]| Log { topics: topics.to_vec(), ..good.clone() };
+    let data = |bytes: usize| Log { data: vec![1; bytes], ..good.clone() };
+    let fakes = [
+        Log { removed: true, ..good.clone() },
+        Log { contract: STRANGER, ..good.clone() },
+        topics(&[]),
+        topics(&[TRANSFER_EVENT]),
+        topics(&[TRANSFER_EVENT, word(STRANGER)]),
+        topics(&[TRANSFER_EVENT, word(STRANGER), word(OURS), word(OURS)]),
+        topics(&[approval, word(STRANGER), word(OURS)]),
+        topics(&[TRANSFER_EVENT, word(STRANGER), no_address]),
+        topics(&[TRANSFER_EVENT, word(OURS), word(STRANGER)]),
+        data(0),
+        data(31),
+        data(33),
+        data(64),
+    ];
+    assert_eq!(scanned(vec![], std::slice::from_ref(&good)).found.len(), 1);
+    for fake in fakes {
+        assert!(nothing(&scanned(vec![], std::slice::from_ref(&fake))), "{fake:?}");
+    }
+}
+
+#[test]
+fn an_asset_that_is_not_accepted_is_ignored() {
+    let mut tokens_only = chain();
+    tokens_only.coins.retain(|coin| coin.asset != Asset::Native);
+    assert!(nothing(&scan(&tokens_only, &block(vec![pays(1, OURS, 5)]), &[], watched)));
+    assert_eq!(contracts(&tokens_only), [USDC, USDT]);
+}
+
+#[test]
+fn more_than_we_can_count_is_reported_and_never_dropped() {
+    let mut log = moves(0, 1, USDC, OURS, u128::MAX);
+    assert_eq!(scanned(vec![], std::slice::from_ref(&log)).found[0].units, Units(u128::MAX));
+    log.data[15] = 1;
+    let too_large = Tx { value: Amount::TooLarge, ..pays(2, OURS, 0) };
+    let both = scanned(vec![too_large], &[log, moves(1, 1, USDC, OURS, 5)]);
+    let coins: Vec<_> = both.unreadable.iter().map(|movement| movement.coin.as_str()).collect();
+    assert_eq!(coins, ["ETH", "USDC"]);
+    assert!(both.unreadable[1].key.ends_with(":0"));
+    let [counted] = both.found.as_slice() else { panic!("{both:?}") };
+    assert_eq!((counted.units, counted.movement.key.ends_with(":1")), (Units(5), true));
+}
+
+/// A transaction: native money to one, and token movements in order.
+type Made = (EvmAddress, u128, Vec<(EvmAddress, EvmAddress, u128)>);
+
+fn arb_address() -> impl Strategy<Value = EvmAddress> {
+    prop_oneof![Just(OURS), Just(ALSO_OURS), Just(STRANGER)]
+}
+
+fn arb_transactions() -> impl Strategy<Value = Vec<(u8, Made)>> {
+    let contract = prop_oneof![Just(USDC), Just(USDT), Just(STRANGER)];
+    let token = (contract, arb_address(), 0..4_u128);
+    let made = (arb_address(), 0..4_u128, prop::collection::vec(token, 0..6));
+    prop::collection::vec(made, 0..8).prop_map(|all| (0..).zip(all).collect())
+}
+
+/// The block that holds them in this order: logs are numbered through the block.
+fn mined(transactions: &[(u8, Made)]) -> (Vec<Tx>, Vec<Log>) {
+    let txs = transactions.iter().map(|(tx, (to, units, _))| pays(*tx, *to, *units)).collect();
+    let tokens =
+        transactions.iter().flat_map(|(tx, (_, _, tokens))| tokens.iter().map(move |token| (tx, token)));
+    let logs = (0..).zip(tokens);
+    (
+        txs,
+        logs.map(|(index, (tx, (contract, to, units)))| moves(index, *tx, *contract, *to, *units)).collect(),
+    )
+}
+
+fn by_key(transactions: &[(u8, Made)]) -> BTreeMap<String, u128> {
+    let (txs, logs) = mined(transactions);
+    money(&scanned(txs, &logs)).into_iter().collect()
+}
+
+proptest! {
+    /// A re-organisation brings the same transactions back in another order.
+    #[test]
+    fn r22_the_order_of_transactions_changes_no_key_and_no_amount(
+        (before, after) in arb_transactions()
+            .prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle()))
+    ) {
+        prop_assert_eq!(by_key(&before), by_key(&after));
+    }
+
+    #[test]
+    fn r22_what_else_is_in_the_block_changes_no_key_and_no_amount(all in arb_transactions(), cut in 0..8_usize) {
+        let whole = by_key(&all);
+        for (key, units) in by_key(&all[cut.min(all.len())..]) {
+            prop_assert_eq!(whole.get(&key), Some(&units));
+        }
+    }
+
+    #[test]
+    fn r22_the_same_block_twice_gives_the_same(all in arb_transactions()) {
+        let (txs, logs) = mined(&all);
+        prop_assert_eq!(scanned(txs.clone(), &logs), scanned(txs, &logs));
+    }
+
+    /// No movement is lost, doubled, or found under the key of another.
+    #[test]
+    fn r22_every_movement_to_us_is_found_once(all in arb_transactions()) {
+        let ours = |to: &EvmAddress, units: u128| if watched(to).is_some() { units } else { 0 };
+        let native = all.iter().map(|(_, (to, units, _))| ours(to, *units));
+        let tokens = all.iter().flat_map(|(_, (_, _, tokens))| tokens);
+        let tokens = tokens.map(|(asset, to, units)| if *asset == STRANGER { 0 } else { ours(to, *units) });
+        let amounts: Vec<u128> = native.chain(tokens).filter(|units| *units > 0).collect();
+        let found = by_key(&all);
+        prop_assert_eq!(found.len(), amounts.len());
+        prop_assert_eq!(found.values().sum::<u128>(), amounts.iter().sum::<u128>());
+    }
+}

@@ -1,0 +1,151 @@
+//! What nodes send, as JSON, and its one way into our own types: anything unexpected is `None`.
+
+use bitcoin::hex::FromHex;
+use serde::{Deserialize, Deserializer};
+
+use super::block::{Amount, Block, Hash256, Header, Log, Receipt, Tx};
+use crate::moment::Timestamp;
+use crate::money::Units;
+
+/// Hex digits of a 256-bit number.
+const WORD_DIGITS: usize = 64;
+
+/// A reply of JSON-RPC 2.0: either of the two. `null` is a result too.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct Reply<T> {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) result: Option<T>,
+    pub(super) error: Option<NodeError>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct NodeError {
+    pub(super) code: i64,
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+/// A field that is there, whatever it holds, told apart from one that is not.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawHeader {
+    number: String,
+    hash: String,
+    parent_hash: String,
+    timestamp: String,
+}
+
+impl RawHeader {
+    pub(super) fn check(&self) -> Option<Header> {
+        Some(Header {
+            number: quantity(&self.number)?,
+            hash: word(&self.hash)?,
+            parent_hash: word(&self.parent_hash)?,
+            timestamp: Timestamp(quantity(&self.timestamp)?),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawBlock {
+    #[serde(flatten)]
+    header: RawHeader,
+    transactions: Vec<RawTx>,
+}
+
+#[derive(Deserialize)]
+struct RawTx {
+    hash: String,
+    to: Option<String>,
+    value: String,
+}
+
+impl RawBlock {
+    pub(super) fn check(&self) -> Option<Block> {
+        let transactions = self.transactions.iter().map(RawTx::check).collect::<Option<_>>()?;
+        Some(Block { header: self.header.check()?, transactions })
+    }
+}
+
+impl RawTx {
+    fn check(&self) -> Option<Tx> {
+        let to = self.to.as_deref().map(str::parse).transpose().ok()?;
+        Some(Tx { hash: word(&self.hash)?, to, value: amount(&self.value)? })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawReceipt {
+    block_hash: String,
+    status: String,
+}
+
+impl RawReceipt {
+    pub(super) fn check(&self) -> Option<Receipt> {
+        let succeeded = match quantity(&self.status)? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        Some(Receipt { block_hash: word(&self.block_hash)?, succeeded })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawLog {
+    address: String,
+    topics: Vec<String>,
+    data: String,
+    transaction_hash: String,
+    block_hash: String,
+    log_index: String,
+    #[serde(default)]
+    removed: bool,
+}
+
+impl RawLog {
+    /// `None` as well when it is a log of another block than was asked for.
+    pub(super) fn check(&self, block_hash: Hash256) -> Option<Log> {
+        let log = Log {
+            contract: self.address.parse().ok()?,
+            topics: self.topics.iter().map(|topic| word(topic)).collect::<Option<_>>()?,
+            data: Vec::from_hex(self.data.strip_prefix("0x")?).ok()?,
+            tx: word(&self.transaction_hash)?,
+            index: quantity(&self.log_index)?,
+            removed: self.removed,
+        };
+        (word(&self.block_hash)? == block_hash).then_some(log)
+    }
+}
+
+fn word(text: &str) -> Option<Hash256> {
+    <[u8; 32]>::from_hex(text.strip_prefix("0x")?).ok().map(Hash256)
+}
+
+/// A number that fits 64 bits.
+pub(super) fn quantity(text: &str) -> Option<u64> {
+    u64::from_str_radix(digits(text)?, 16).ok()
+}
+
+/// A number that fits 256 bits.
+fn amount(text: &str) -> Option<Amount> {
+    let significant = digits(text)?.trim_start_matches('0');
+    if significant.len() > WORD_DIGITS {
+        return None;
+    }
+    let units = u128::from_str_radix(&format!("0{significant}"), 16);
+    Some(units.map_or(Amount::TooLarge, |units| Amount::Exact(Units(units))))
+}
+
+/// The digits themselves; `from_str_radix` alone would let a sign pass.
+fn digits(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("0x")?;
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
+}
