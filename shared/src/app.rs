@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
 use aws_smithy_http_client::tls;
 
 use crate::clock::Clock;
-use crate::http::Callers;
+use crate::http::{Accounts, Callers};
 use crate::settings::{Settings, optional, required};
 use crate::store::{Store, Tables};
 
@@ -26,6 +26,8 @@ pub struct App {
     pub clock: Clock,
     /// Callers that were seen lately.
     pub callers: Callers,
+    /// Accounts that were read lately.
+    pub accounts: Accounts,
 }
 
 impl App {
@@ -37,6 +39,7 @@ impl App {
             settings: Settings::from_env()?,
             clock: Clock::from_env(),
             callers: Callers::default(),
+            accounts: Accounts::default(),
         })
     }
 }

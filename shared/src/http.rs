@@ -19,7 +19,7 @@ use crate::app::{self, App};
 use crate::keys::Scope;
 
 pub use call::{Call, Caller};
-pub use callers::Callers;
+pub use callers::{Accounts, Callers};
 pub use error::ApiError;
 pub use paging::ListQuery;
 pub use reply::Reply;

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod app;
 pub mod chain;
+pub mod checkout;
 pub mod clock;
 pub mod http;
 pub mod keys;

@@ -337,7 +337,8 @@ impl Payment {
         Ok(())
     }
 
-    fn choose(&mut self, offer: Offer, now: Timestamp) -> Result<(), Refusal> {
+    /// Whether the payer may choose `coin`, or have a new quote in it, at `now` (R19).
+    pub fn may_choose(&self, coin: &CoinId, now: Timestamp) -> Result<(), Refusal> {
         match self.status(now) {
             Status::Pending | Status::PartiallyPaid => {}
             Status::KycRequired => return Err(Refusal::IdentityRequired),
@@ -349,14 +350,21 @@ impl Payment {
                 return Err(Refusal::Ended { status });
             }
         }
-        let other_coin = self.progress.selection.as_ref().is_some_and(|selected| selected.coin != offer.coin);
+        let other_coin = self.progress.selection.as_ref().is_some_and(|selected| selected.coin != *coin);
         if other_coin && self.money_was_seen() {
             return Err(Refusal::CoinSettled);
         }
+        if self.still_due() == Cents::ZERO { Err(Refusal::NothingDue) } else { Ok(()) }
+    }
+
+    /// Whether a coin that is not offered below `minimum` is offered: it decides about a first payment only.
+    pub fn accepts(&self, minimum: Cents) -> bool {
+        self.money_was_seen() || self.still_due() >= minimum
+    }
+
+    fn choose(&mut self, offer: Offer, now: Timestamp) -> Result<(), Refusal> {
+        self.may_choose(&offer.coin, now)?;
         let usd = self.still_due();
-        if usd == Cents::ZERO {
-            return Err(Refusal::NothingDue);
-        }
         let units = Units::worth(usd, offer.rate, offer.decimals).map_err(|_| Refusal::NotExpressible)?;
         let given = self.address_of(&offer.address.family).map(|given| given.address.clone());
         let address = given.unwrap_or_else(|| {

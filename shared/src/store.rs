@@ -1,14 +1,18 @@
 //! DynamoDB: one file per table, and what their calls share.
 
 mod accounts;
+mod addresses;
 pub mod attribute;
+mod chains;
 mod keys;
 mod payments;
 mod rates;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use payments::{DUE_SHARDS, Listing, Page, PageRequest};
+pub use addresses::{WATCHED_SECONDS, Watched};
+pub use chains::{BlockHash, Cursor, Market, TouchedBlock, TouchedTransfer};
+pub use payments::{DUE_SHARDS, Found, Listing, Page, PageRequest};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

@@ -124,6 +124,11 @@ impl Chains {
         self.0.iter().find(|chain| chain.id == *id)
     }
 
+    /// The chains on which one address of `family` exists.
+    pub fn of_family(&self, family: Family) -> impl Iterator<Item = &Chain> {
+        self.0.iter().filter(move |chain| chain.family.name() == family.name())
+    }
+
     /// The coin of that name and its chain.
     pub fn coin(&self, id: &CoinId) -> Option<(&Chain, &Coin)> {
         self.coins().find(|(_, coin)| coin.id == *id)

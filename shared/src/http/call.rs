@@ -54,17 +54,19 @@ impl Call<()> {
     pub(super) async fn authenticate(self, app: &App, scope: Scope) -> Result<Call<Caller>> {
         let text = self.header("x-api-key").ok_or(ApiError::Unauthenticated)?;
         let key = ApiKey::parse(text).map_err(|_| ApiError::Unauthenticated)?;
-        let known = app.callers.known(app, &key.hash(), self.at).await?.ok_or(ApiError::Unauthenticated)?;
-        if !known.key.is_valid(self.at) {
+        let key = app.callers.known(app, &key.hash(), self.at).await?.ok_or(ApiError::Unauthenticated)?;
+        if !key.is_valid(self.at) {
             return Err(ApiError::Unauthenticated);
         }
-        if known.account.state == AccountState::Disabled {
+        let account =
+            app.accounts.known(app, &key.merchant, self.at).await?.ok_or(ApiError::Unauthenticated)?;
+        if account.state == AccountState::Disabled {
             return Err(ApiError::AccountDisabled);
         }
-        if !known.key.scopes.contains(&scope) {
+        if !key.scopes.contains(&scope) {
             return Err(ApiError::MissingScope);
         }
-        let who = Caller { account: known.account.clone(), mode: known.key.mode };
+        let who = Caller { account, mode: key.mode };
         Ok(Call { who, at: self.at, request_id: self.request_id, request: self.request })
     }
 }

@@ -1,6 +1,7 @@
-//! Keys and their accounts, remembered for a short while so that a busy function reads no table to know its callers.
+//! Keys and accounts, remembered for a short while so that a busy function reads no table to know its callers.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Result;
@@ -8,54 +9,82 @@ use crate::account::Account;
 use crate::app::App;
 use crate::keys::{KeyHash, KeyRecord};
 use crate::moment::{DAY_SECONDS, Timestamp};
+use crate::payment::MerchantId;
 
 /// Revoking and disabling take effect within 30 seconds (R26); the rest is for the table's own delay.
 const REMEMBERED_SECONDS: u64 = 25;
 
-/// Keys remembered at once, so that memory has a bound.
-const REMEMBERED_KEYS: usize = 1_000;
+/// Things remembered at once, so that memory has a bound.
+const REMEMBERED: usize = 1_000;
 
-/// A key and its account, as read at one moment.
-#[derive(Debug)]
-pub struct Known {
-    pub(super) key: KeyRecord,
-    pub(super) account: Arc<Account>,
-    read_at: Timestamp,
-}
-
-/// What one process remembers.
+/// Keys that were used lately.
 #[derive(Debug, Default)]
-pub struct Callers(Mutex<HashMap<KeyHash, Arc<Known>>>);
+pub struct Callers(Remembered<KeyHash, KeyRecord>);
+
+/// Accounts that were read lately.
+#[derive(Debug, Default)]
+pub struct Accounts(Remembered<MerchantId, Account>);
 
 impl Callers {
-    /// The key and its account; `None` for a key that is not known.
+    /// The key's record; `None` for a key that is not known.
     pub(super) async fn known(
         &self,
         app: &App,
         hash: &KeyHash,
         now: Timestamp,
-    ) -> Result<Option<Arc<Known>>> {
-        if let Some(known) = self.remembered(hash, now) {
-            return Ok(Some(known));
+    ) -> Result<Option<Arc<KeyRecord>>> {
+        if let Some(key) = self.0.get(hash, now) {
+            return Ok(Some(key));
         }
         let Some(key) = app.store.key(hash).await? else { return Ok(None) };
-        let Some(account) = app.store.account(&key.merchant, now).await? else { return Ok(None) };
         let today = now.0.div_euclid(DAY_SECONDS);
         if key.is_valid(now) && key.last_used_day.is_none_or(|day| day < today) {
             app.store.touch_key(hash, today).await?;
         }
-        let known = Arc::new(Known { key, account: Arc::new(account), read_at: now });
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= REMEMBERED_KEYS {
-            all.clear();
+        Ok(Some(self.0.put(hash.clone(), key, now)))
+    }
+}
+
+impl Accounts {
+    /// The account; `None` for one that is not known.
+    pub async fn known(
+        &self,
+        app: &App,
+        merchant: &MerchantId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Account>>> {
+        if let Some(account) = self.0.get(merchant, now) {
+            return Ok(Some(account));
         }
-        all.insert(hash.clone(), known.clone());
-        Ok(Some(known))
+        let found = app.store.account(merchant, now).await?;
+        Ok(found.map(|account| self.0.put(merchant.clone(), account, now)))
+    }
+}
+
+/// Values by key, each with the moment it was read at.
+#[derive(Debug)]
+struct Remembered<K, V>(Mutex<HashMap<K, (Timestamp, Arc<V>)>>);
+
+impl<K, V> Default for Remembered<K, V> {
+    fn default() -> Remembered<K, V> {
+        Remembered(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<K: Eq + Hash, V> Remembered<K, V> {
+    fn get(&self, key: &K, now: Timestamp) -> Option<Arc<V>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read_at, value) = all.get(key)?;
+        (now.since(*read_at) < REMEMBERED_SECONDS).then(|| value.clone())
     }
 
-    fn remembered(&self, hash: &KeyHash, now: Timestamp) -> Option<Arc<Known>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |known: &&Arc<Known>| now.since(known.read_at) < REMEMBERED_SECONDS;
-        all.get(hash).filter(fresh).cloned()
+    fn put(&self, key: K, value: V, now: Timestamp) -> Arc<V> {
+        let value = Arc::new(value);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= REMEMBERED {
+            all.clear();
+        }
+        all.insert(key, (now, value.clone()));
+        value
     }
 }

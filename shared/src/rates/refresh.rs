@@ -38,10 +38,12 @@ pub async fn refresh(
     }
     // The minute is taken after the sources answered: a rate is never filed under a minute that a reader may already
     // have seen go by without one.
-    let minute = clock.now().minute();
+    let at = clock.now();
+    let minute = at.minute();
     let put = async |(symbol, rate): &(String, Rate)| store.put_rate(symbol, minute, *rate).await;
     // All are tried before the first failure is told.
     join_all(accepted.iter().map(put)).await.into_iter().collect::<Result<(), StoreError>>()?;
+    store.put_market(&accepted, at).await?;
     Ok(Refreshed { accepted: accepted.into_iter().map(|(symbol, _)| symbol).collect(), missing })
 }
 
@@ -67,8 +69,8 @@ mod tests {
             refreshed,
             Refreshed { accepted: vec!["ETH".to_owned()], missing: vec!["USDC".to_owned()] }
         );
-        let kept = store.latest_rate("ETH", Clock::default().now()).await.unwrap();
-        assert_eq!(kept, Some("2500".parse().unwrap()));
+        let market = store.market(&[], Clock::default().now()).await.unwrap();
+        assert_eq!(market.rates, [("ETH".to_owned(), "2500".parse().unwrap())].into());
     }
 
     #[tokio::test]

@@ -21,17 +21,18 @@ pub const DUE_SHARDS: u64 = 16;
 /// Overdue payments read at once.
 const DUE_PAGE: i32 = 100;
 
-/// A payment and the number of its last write.
+/// A payment as it was read, and the number of its last write.
 #[derive(Clone, Debug)]
-struct Versioned {
-    payment: Payment,
+pub struct Found {
+    /// The payment.
+    pub payment: Payment,
     version: u64,
 }
 
 impl Store {
     /// The payment under `code`, as it was last written.
     pub async fn payment(&self, code: Code) -> Result<Option<Payment>, StoreError> {
-        Ok(self.versioned_payment(code).await?.map(|found| found.payment))
+        Ok(self.find_payment(code).await?.map(|found| found.payment))
     }
 
     /// Writes a payment that is not there yet, or returns the one that is.
@@ -68,12 +69,25 @@ impl Store {
         code: Code,
         decide: impl Fn(&Payment) -> Result<Payment, E>,
     ) -> Result<Option<Payment>, E> {
+        match self.find_payment(code).await? {
+            Some(found) => self.change_found(found, decide).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for a payment that was read already: one request less, unless somebody wrote in between.
+    pub async fn change_found<E: From<StoreError>>(
+        &self,
+        mut found: Found,
+        decide: impl Fn(&Payment) -> Result<Payment, E>,
+    ) -> Result<Payment, E> {
         for _ in 0..ATTEMPTS {
-            let Some(found) = self.versioned_payment(code).await? else { return Ok(None) };
             let next = decide(&found.payment)?;
             if next == found.payment || self.replace_payment(&next, found.version).await? {
-                return Ok(Some(next));
+                return Ok(next);
             }
+            let again = self.find_payment(next.id().code()).await?;
+            found = again.ok_or_else(|| StoreError::Malformed("a payment is gone".into()))?;
         }
         Err(StoreError::Contended.into())
     }
@@ -100,7 +114,8 @@ impl Store {
         found.items.unwrap_or_default().iter().map(row::code).collect()
     }
 
-    async fn versioned_payment(&self, code: Code) -> Result<Option<Versioned>, StoreError> {
+    /// The payment under `code`, ready to be changed without reading it again.
+    pub async fn find_payment(&self, code: Code) -> Result<Option<Found>, StoreError> {
         let found = self
             .client
             .get_item()

@@ -3,17 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::join_all;
 
 use super::attribute::{Item, n, number, s};
 use super::{Store, StoreError, failed};
-use crate::moment::{DAY_SECONDS, Minute, Timestamp};
+use crate::moment::{DAY_SECONDS, Minute};
 use crate::money::Rate;
-use crate::rates::MAX_AGE_SECONDS;
 
 /// Longer than any payment in time waits for its rate (R20).
 const KEPT_SECONDS: u64 = 45 * DAY_SECONDS;
@@ -65,42 +61,6 @@ impl Store {
             .await
             .map_err(failed)?;
         found.items().first().map(rate).transpose()
-    }
-
-    /// The newest rate, if it was accepted in the last five minutes.
-    ///
-    /// A minute that began earlier than that is left out whole, because its rate may be older. Not consistent: a rate
-    /// that appears a moment later is no worse, and this read costs half.
-    pub async fn latest_rate(&self, symbol: &str, now: Timestamp) -> Result<Option<Rate>, StoreError> {
-        let oldest = Minute(now.minus(MAX_AGE_SECONDS).0.div_ceil(60));
-        let found = self
-            .client
-            .query()
-            .table_name(&self.tables.chains)
-            .key_condition_expression("chain = :chain AND entry BETWEEN :oldest AND :newest")
-            .expression_attribute_values(":chain", partition(symbol))
-            .expression_attribute_values(":oldest", entry(oldest))
-            .expression_attribute_values(":newest", entry(now.minute()))
-            .scan_index_forward(false)
-            .limit(1)
-            .send()
-            .await
-            .map_err(failed)?;
-        found.items().first().map(rate).transpose()
-    }
-
-    /// The newest rate of each symbol that has one, all read at once.
-    pub async fn latest_rates(
-        &self,
-        symbols: impl IntoIterator<Item = &str>,
-        now: Timestamp,
-    ) -> Result<BTreeMap<String, Rate>, StoreError> {
-        let read = async |symbol: &str| {
-            let rate = self.latest_rate(symbol, now).await?;
-            Ok(rate.map(|rate| (symbol.to_owned(), rate)))
-        };
-        let rates = join_all(symbols.into_iter().map(read)).await;
-        rates.into_iter().filter_map(Result::transpose).collect()
     }
 }
 

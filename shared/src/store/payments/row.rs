@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{DUE_SHARDS, Versioned};
+use super::{DUE_SHARDS, Found};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::{Minute, Timestamp};
 use crate::money::{BasisPoints, Cents, Decimals, Rate, Units};
@@ -223,11 +223,11 @@ impl Row {
         serde_dynamo::to_item(self).map_err(|error| StoreError::Malformed(error.to_string()))
     }
 
-    pub(super) fn read(item: Item) -> Result<Versioned, StoreError> {
+    pub(super) fn read(item: Item) -> Result<Found, StoreError> {
         let row: Row =
             serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))?;
         let version = row.version;
-        Ok(Versioned { payment: row.payment()?, version })
+        Ok(Found { payment: row.payment()?, version })
     }
 
     fn payment(self) -> Result<Payment, StoreError> {

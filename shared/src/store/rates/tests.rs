@@ -37,27 +37,16 @@ async fn r20_a_transfer_is_priced_by_the_first_rate_from_its_minute_on() {
 }
 
 #[tokio::test]
-async fn r20_the_latest_rate_is_not_older_than_five_minutes() {
+async fn r20_the_markets_rates_are_not_older_than_five_minutes() {
     let store = testing::store().await;
     let start = MINUTE.start();
-    store.put_rate("ETH", Minute(MINUTE.0 - 1), rate(1)).await.unwrap();
-    store.put_rate("ETH", MINUTE, rate(2)).await.unwrap();
-    let latest = async |now| store.latest_rate("ETH", now).await.unwrap();
-    assert_eq!(latest(start).await, Some(rate(2)));
-    assert_eq!(latest(start.plus(300)).await, Some(rate(2)));
-    assert_eq!(latest(start.plus(301)).await, None);
-    assert_eq!(latest(start.minus(1)).await, Some(rate(1)), "a rate of the future is none of now");
-    assert_eq!(latest(Timestamp(0)).await, None);
-}
-
-#[tokio::test]
-async fn latest_rates_have_those_symbols_that_have_one() {
-    let store = testing::store().await;
-    store.put_rate("ETH", MINUTE, rate(1)).await.unwrap();
-    store.put_rate("USDC", MINUTE, rate(2)).await.unwrap();
-    let rates = store.latest_rates(["BTC", "ETH", "USDC"], MINUTE.start()).await.unwrap();
-    let expected = [("ETH".to_owned(), rate(1)), ("USDC".to_owned(), rate(2))];
-    assert_eq!(rates, BTreeMap::from(expected));
+    store.put_market(&[("ETH".to_owned(), rate(1)), ("USDC".to_owned(), rate(9))], start).await.unwrap();
+    store.put_market(&[("ETH".to_owned(), rate(2))], start.plus(60)).await.unwrap();
+    let rates = async |now| store.market(&[], now).await.unwrap().rates.into_iter().collect::<Vec<_>>();
+    let (ether, dollar) = (("ETH".to_owned(), rate(2)), ("USDC".to_owned(), rate(9)));
+    assert_eq!(rates(start.plus(300)).await, [ether.clone(), dollar]);
+    assert_eq!(rates(start.plus(301)).await, [ether]);
+    assert_eq!(rates(start.plus(361)).await, []);
 }
 
 #[tokio::test]
@@ -79,5 +68,5 @@ async fn a_table_that_cannot_be_reached_is_an_error_and_not_a_missing_rate() {
     let store = testing::unreachable_store();
     assert!(matches!(store.put_rate("ETH", MINUTE, rate(1)).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.rate_at("ETH", MINUTE).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.latest_rates(["ETH"], MINUTE.start()).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.market(&[], MINUTE.start()).await, Err(StoreError::Unavailable(_))));
 }

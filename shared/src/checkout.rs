@@ -1,0 +1,131 @@
+//! Choosing a coin: which are offered, a new address if one is needed, and a quote (R19, R20, R24).
+
+use crate::account::{Account, AccountState};
+use crate::app::App;
+use crate::chain::address::{AddressError, ExtendedKey};
+use crate::chain::{Chain, ChainId, Coin, CoinId, Family};
+use crate::http::{ApiError, Result};
+use crate::moment::Timestamp;
+use crate::money::Rate;
+use crate::payment::{Code, Event, GivenAddress, InvalidParameter, Mode, Offer, Payment};
+use crate::store::{Found, Market, Watched};
+
+/// Addresses tried: the next is taken if another account's counter on the same key gave one out already.
+const CLAIMS: usize = 5;
+
+/// An address is acknowledged this soon after its stamp, or stamped again: watchers look back two minutes, no further.
+const STAMP_SECONDS: u64 = 30;
+
+/// Stamps tried before giving up on a table that slow.
+const STAMPS: usize = 3;
+
+/// A coin that the payer can choose now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedCoin {
+    /// The coin.
+    pub coin: CoinId,
+    /// Its chain.
+    pub chain: ChainId,
+    /// Its accepted rate.
+    pub rate: Rate,
+}
+
+/// The coins that `payment` can be paid in now, in the order of the settings. A coin without a rate is not offered.
+pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<OfferedCoin>> {
+    let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
+    if account.state == AccountState::Disabled {
+        return Ok(Vec::new());
+    }
+    let market = app.store.market(&[], now).await?;
+    let coins = app.settings.chains.coins().filter(|(chain, coin)| {
+        xpub(app, &account, payment.mode(), chain.family).is_some() && payment.accepts(coin.minimum)
+    });
+    let offered = |(chain, coin): (&Chain, &Coin)| {
+        let rate = *market.rates.get(&coin.rate_symbol)?;
+        Some(OfferedCoin { coin: coin.id.clone(), chain: chain.id.clone(), rate })
+    };
+    Ok(coins.filter_map(offered).collect())
+}
+
+/// Chooses a coin for the payment under `code`, or renews its quote.
+pub async fn choose(app: &App, code: Code, coin: &CoinId, now: Timestamp) -> Result<Payment> {
+    let found = app.store.find_payment(code).await?.ok_or(ApiError::PaymentNotFound)?;
+    choose_for(app, found, coin, now).await
+}
+
+/// The same for a payment that was read already.
+pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) -> Result<Payment> {
+    let payment = &found.payment;
+    let (chain, coin) = app.settings.chains.coin(coin).ok_or_else(not_offered)?;
+    payment.may_choose(&coin.id, now)?;
+    let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
+    if account.state == AccountState::Disabled {
+        return Err(ApiError::AccountDisabled);
+    }
+    if !payment.accepts(coin.minimum) {
+        return Err(not_offered());
+    }
+    let family: Vec<ChainId> =
+        app.settings.chains.of_family(chain.family).map(|chain| chain.id.clone()).collect();
+    let market = app.store.market(&family, now).await?;
+    let rate = *market.rates.get(&coin.rate_symbol).ok_or(ApiError::NoRate)?;
+    let address = match payment.address_of(chain.family.name()) {
+        Some(given) => given.clone(),
+        None => give_address(app, &account, payment, chain.family, &market).await?,
+    };
+    let offer = Offer { coin: coin.id.clone(), decimals: coin.decimals, rate, address };
+    app.store.change_found(found, |payment| Ok(payment.apply(Event::Choose(offer.clone()), now)?)).await
+}
+
+fn not_offered() -> ApiError {
+    InvalidParameter::new("coin", "is not offered for this payment").into()
+}
+
+/// Test payments never get an address of an account's own key (contract, section 4).
+fn xpub<'a>(app: &'a App, account: &'a Account, mode: Mode, family: Family) -> Option<&'a str> {
+    match mode {
+        Mode::Live => account.xpubs.get(family.name()).map(String::as_str),
+        Mode::Test => app.settings.test_xpub.as_deref(),
+    }
+}
+
+/// Derives, claims and, for live money, lists the next address of the account's extended key.
+async fn give_address(
+    app: &App,
+    account: &Account,
+    payment: &Payment,
+    family: Family,
+    market: &Market,
+) -> Result<GivenAddress> {
+    let xpub = xpub(app, account, payment.mode(), family).ok_or_else(not_offered)?;
+    let key: ExtendedKey = xpub.parse().map_err(|error: AddressError| ApiError::internal(error))?;
+    let code = payment.id().code();
+    for _ in 0..CLAIMS {
+        let index = app.store.next_index(&key.fingerprint()).await?;
+        let address = match family {
+            Family::Evm { .. } => key.evm_address(index).map_err(ApiError::internal)?.to_string(),
+        };
+        let given =
+            GivenAddress { family: family.name().to_owned(), address, xpub: key.fingerprint(), index };
+        if app.store.claim_address(&given, code).await? {
+            if payment.is_live() {
+                list(app, &given, code, market).await?;
+            }
+            return Ok(given);
+        }
+    }
+    Err(ApiError::Busy)
+}
+
+async fn list(app: &App, given: &GivenAddress, code: Code, market: &Market) -> Result<()> {
+    for _ in 0..STAMPS {
+        let listed_at = app.clock.now();
+        let heights = market.heights.clone();
+        let watched = Watched { address: given.address.clone(), code, listed_at, heights };
+        app.store.list_address(&given.family, &watched).await?;
+        if app.clock.now().since(listed_at) < STAMP_SECONDS {
+            return Ok(());
+        }
+    }
+    Err(ApiError::Busy)
+}

@@ -1,0 +1,134 @@
+//! The Addresses table: every address given out, once by itself and once in the list that watchers read.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::attribute::{Item, n, s, text};
+use super::{Store, StoreError, failed};
+use crate::chain::ChainId;
+use crate::moment::{DAY_SECONDS, Timestamp};
+use crate::payment::{Code, GivenAddress};
+
+/// New addresses are spread over this many partitions, so that no watcher's list is one hot spot.
+pub const WATCH_SHARDS: u64 = 4;
+
+/// How long an address is watched after it was listed: ten days open, three held open, thirty after the end (R23).
+pub const WATCHED_SECONDS: u64 = 43 * DAY_SECONDS;
+
+/// Pages of a list read at a time: two million addresses.
+const PAGES: usize = 400;
+
+/// An address on a watcher's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The address.
+    pub address: String,
+    /// Whose it is.
+    pub code: Code,
+    /// When it was listed.
+    pub listed_at: Timestamp,
+    /// How far each chain had been scanned then.
+    pub heights: BTreeMap<ChainId, u64>,
+}
+
+impl Store {
+    /// Takes an address for a payment; `false` when another payment has it (R24).
+    pub async fn claim_address(&self, given: &GivenAddress, code: Code) -> Result<bool, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.addresses)
+            .item("bucket", s(format!("address#{}", given.address)))
+            .item("stamp", s("-"))
+            .item("code", s(code.to_string()))
+            .item("family", s(&given.family))
+            .item("xpub", s(&given.xpub))
+            .item("index", n(given.index.into()))
+            // The same payment's own claim, retried, is no other payment's.
+            .condition_expression("attribute_not_exists(bucket) OR code = :code")
+            .expression_attribute_values(":code", s(code.to_string()));
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Puts an address on the list of the watchers of its family.
+    pub async fn list_address(&self, family: &str, watched: &Watched) -> Result<(), StoreError> {
+        let heights = watched.heights.iter().map(|(chain, height)| (chain.to_string(), n(*height))).collect();
+        let listed = watched.listed_at;
+        self.client
+            .put_item()
+            .table_name(&self.tables.addresses)
+            .item("bucket", s(bucket(family, watched.code.shard(WATCH_SHARDS))))
+            .item("stamp", s(format!("{:020}#{}", listed.0, watched.address)))
+            .item("code", s(watched.code.to_string()))
+            .item("heights", AttributeValue::M(heights))
+            .item("ttl", n(listed.plus(WATCHED_SECONDS).plus(DAY_SECONDS).0))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed)
+    }
+
+    /// What was listed for a family at `since` or later, by the consistent state of the table.
+    pub async fn listed_since(&self, family: &str, since: Timestamp) -> Result<Vec<Watched>, StoreError> {
+        let mut all = Vec::new();
+        for shard in 0..WATCH_SHARDS {
+            let mut start = None;
+            for _ in 0..PAGES {
+                let page = self
+                    .client
+                    .query()
+                    .table_name(&self.tables.addresses)
+                    .key_condition_expression("bucket = :bucket AND stamp >= :since")
+                    .expression_attribute_values(":bucket", s(bucket(family, shard)))
+                    .expression_attribute_values(":since", s(format!("{:020}", since.0)))
+                    .consistent_read(true)
+                    .set_exclusive_start_key(start)
+                    .send()
+                    .await
+                    .map_err(failed)?;
+                for item in page.items.unwrap_or_default() {
+                    all.push(read(&item)?);
+                }
+                start = page.last_evaluated_key;
+                if start.is_none() {
+                    break;
+                }
+            }
+            if start.is_some() {
+                return Err(StoreError::Malformed(
+                    "the list of addresses is longer than a watcher reads".into(),
+                ));
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn bucket(family: &str, shard: u64) -> String {
+    format!("{family}#{shard}")
+}
+
+fn read(item: &Item) -> Result<Watched, StoreError> {
+    let malformed = |name: &str| StoreError::Malformed(format!("`{name}` of an address"));
+    let (listed_at, address) = text(item, "stamp")?.split_once('#').ok_or_else(|| malformed("stamp"))?;
+    let heights =
+        item.get("heights").and_then(|heights| heights.as_m().ok()).ok_or_else(|| malformed("heights"))?;
+    let height = |(chain, height): (&String, &AttributeValue)| {
+        let height = height.as_n().ok().and_then(|height| height.parse().ok());
+        ChainId::new(chain).zip(height).ok_or_else(|| malformed("heights"))
+    };
+    Ok(Watched {
+        address: address.to_owned(),
+        code: text(item, "code")?.parse().map_err(|_| malformed("code"))?,
+        listed_at: Timestamp(listed_at.parse().map_err(|_| malformed("stamp"))?),
+        heights: heights.iter().map(height).collect::<Result<_, _>>()?,
+    })
+}
