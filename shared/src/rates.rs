@@ -69,6 +69,9 @@ pub enum NoRate {
     /// Enough sources quoted, and they contradict each other.
     #[error("fewer than {LEAST_SOURCES} sources agree on a price")]
     Disagreement,
+    /// Prices are fixed by the settings, and this one is not among them.
+    #[error("the settings fix no price for it")]
+    NotFixed,
 }
 
 /// The rate that follows from what the sources say: the median of those that are fresh and no outliers (R20).
@@ -77,13 +80,15 @@ pub fn accept(quotations: &[Quotation], now: Timestamp) -> Result<Rate, NoRate> 
     if fresh.len() < LEAST_SOURCES {
         return Err(NoRate::TooFew);
     }
-    let (lower, upper) = middle(&fresh).ok_or(NoRate::TooFew)?;
-    let agreeing: Vec<Rate> =
-        fresh.into_iter().filter(|&rate| is_near(rate, lower) && is_near(rate, upper)).collect();
-    if agreeing.len() < LEAST_SOURCES {
-        return Err(NoRate::Disagreement);
-    }
-    middle(&agreeing).map(|(lower, upper)| midpoint(lower, upper)).ok_or(NoRate::Disagreement)
+    median_of_agreeing(fresh).ok_or(NoRate::Disagreement)
+}
+
+/// The median without outliers, if enough are left.
+fn median_of_agreeing(mut sorted: Vec<Rate>) -> Option<Rate> {
+    let (lower, upper) = middle(&sorted)?;
+    sorted.retain(|&rate| is_near(rate, lower) && is_near(rate, upper));
+    let (lower, upper) = middle(&sorted).filter(|_| sorted.len() >= LEAST_SOURCES)?;
+    Some(midpoint(lower, upper))
 }
 
 impl Quotation {

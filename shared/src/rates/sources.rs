@@ -136,7 +136,7 @@ impl Sources {
         match &self.0 {
             Kind::Fixed(rates) => {
                 tracing::warn!("prices are fixed by the settings and follow no market");
-                let rate = |symbol| rates.get(symbol).copied().ok_or(NoRate::TooFew);
+                let rate = |symbol| rates.get(symbol).copied().ok_or(NoRate::NotFixed);
                 symbols.iter().map(|symbol| (symbol.clone(), rate(symbol))).collect()
             }
             Kind::Live(http, feeds) => {

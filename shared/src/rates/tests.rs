@@ -43,6 +43,13 @@ fn r20_two_sources_that_contradict_each_other_give_no_rate() {
 }
 
 #[test]
+fn r20_of_two_camps_neither_is_believed() {
+    let rates = |prices: [u64; 4]| prices.map(|price| Rate::new(price).unwrap()).to_vec();
+    assert_eq!(median_of_agreeing(rates([100, 100, 103, 103])), None);
+    assert_eq!(median_of_agreeing(rates([90, 100, 102, 120])), Rate::new(101));
+}
+
+#[test]
 fn r20_one_source_is_not_enough_however_often_it_speaks() {
     assert_eq!(accepted(&[]), Err(NoRate::TooFew));
     assert_eq!(accepted(&[1_000]), Err(NoRate::TooFew));

@@ -109,12 +109,12 @@ async fn coinbase_is_read_with_the_time_of_its_trades_and_usdc_at_its_spot_price
 
 #[tokio::test]
 async fn coingeckos_numbers_are_read_digit_by_digit() {
-    // The first price ends on a half and is rounded up; the float nearest to it lies below the half.
-    let body = r#"{"ethereum":{"usd":2500.120000005,"last_updated_at":1711356000},
+    // No float holds as many digits as the first price has.
+    let body = r#"{"ethereum":{"usd":1234567890.123456785,"last_updated_at":1711356000},
                    "usd-coin":{"usd":9.99850000000000000001e-1,"last_updated_at":1711356299}}"#;
     let quotations = asked(Source::CoinGecko, says(COINGECKO, body), &["ETH", "USDC"]).await.unwrap();
     let expected = [
-        ("ETH".to_owned(), quoted(Source::CoinGecko, "2500.12000001", ASKED_AT.minus(300))),
+        ("ETH".to_owned(), quoted(Source::CoinGecko, "1234567890.12345679", ASKED_AT.minus(300))),
         ("USDC".to_owned(), quoted(Source::CoinGecko, "0.99985", ASKED_AT.minus(1))),
     ];
     assert_eq!(quotations, Quotations::from(expected));
@@ -285,7 +285,8 @@ async fn r20_two_sources_are_enough_when_the_third_fails() {
 async fn fixed_prices_are_accepted_as_they_are() {
     let sources = Sources::fixed(r#"{"ETH":"2500.00","USDC":"1.00"}"#).unwrap();
     let rates = sources.rates(&symbols(&["ETH", "BTC"])).await;
-    let expected = [("BTC".to_owned(), Err(NoRate::TooFew)), ("ETH".to_owned(), Ok("2500".parse().unwrap()))];
+    let expected =
+        [("BTC".to_owned(), Err(NoRate::NotFixed)), ("ETH".to_owned(), Ok("2500".parse().unwrap()))];
     assert_eq!(rates, BTreeMap::from(expected));
 }
 
