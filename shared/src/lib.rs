@@ -1,7 +1,7 @@
 //! What every function of the gateway has in common.
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources.
-//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`.
+//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `watch`.
 
 pub mod account;
 pub mod app;
@@ -18,3 +18,4 @@ pub mod rates;
 pub mod settings;
 pub mod store;
 pub mod task;
+pub mod watch;

@@ -12,28 +12,47 @@ const NAMESPACE: &str = "CryptoGap";
 /// A dimension's name and value.
 pub type Dimension<'a> = (&'a str, &'a str);
 
-/// Adds one to the metric `name` of `dimension`. Such a line must stand alone, so that the logger cannot write it.
+/// Adds one to the metric `name` of `dimension`.
 pub fn count(name: &str, dimension: Dimension<'_>, clock: Clock) {
-    let line = embedded(name, dimension, clock.now_milliseconds());
+    write(&embedded(name, "Count", 1, Some(dimension), clock.now_milliseconds()));
+}
+
+/// Records a duration.
+pub fn seconds(name: &str, seconds: u64, dimension: Option<Dimension<'_>>, clock: Clock) {
+    write(&embedded(name, "Seconds", seconds, dimension, clock.now_milliseconds()));
+}
+
+/// Such a line must stand alone, so that the logger cannot write it.
+fn write(line: &Value) {
     if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
-        tracing::error!(%error, name, "a metric could not be written");
+        tracing::error!(%error, "a metric could not be written");
     }
 }
 
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-fn embedded(name: &str, (dimension, value): Dimension<'_>, milliseconds: u64) -> Value {
-    json!({
+fn embedded(
+    name: &str,
+    unit: &str,
+    value: u64,
+    dimension: Option<Dimension<'_>>,
+    milliseconds: u64,
+) -> Value {
+    let dimensions: Vec<_> = dimension.iter().map(|(name, _)| name).collect();
+    let mut line = json!({
         "_aws": {
             "Timestamp": milliseconds,
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [[dimension]],
-                "Metrics": [{ "Name": name, "Unit": "Count" }],
+                "Dimensions": [dimensions],
+                "Metrics": [{ "Name": name, "Unit": unit }],
             }],
         },
-        dimension: value,
-        name: 1,
-    })
+    });
+    if let Some(fields) = line.as_object_mut() {
+        fields.extend(dimension.map(|(name, value)| (name.to_owned(), json!(value))));
+        fields.insert(name.to_owned(), json!(value));
+    }
+    line
 }
 
 #[cfg(test)]
@@ -42,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_metric_is_one_line_in_the_embedded_format() {
-        let line = embedded("RatesMissing", ("Symbol", "ETH"), 1_700_000_000_123).to_string();
+        let line =
+            embedded("RatesMissing", "Count", 1, Some(("Symbol", "ETH")), 1_700_000_000_123).to_string();
         assert_eq!(
             line,
             concat!(

@@ -120,8 +120,8 @@ impl Chains {
     }
 
     /// The chain of that name.
-    pub fn chain(&self, id: &ChainId) -> Option<&Chain> {
-        self.0.iter().find(|chain| chain.id == *id)
+    pub fn named(&self, name: &str) -> Option<&Chain> {
+        self.0.iter().find(|chain| chain.id.as_str() == name)
     }
 
     /// The chains on which one address of `family` exists.
@@ -141,6 +141,11 @@ impl Chains {
 }
 
 impl Chain {
+    /// The coin of that name.
+    pub fn coin(&self, id: &CoinId) -> Option<&Coin> {
+        self.coins.iter().find(|coin| coin.id == *id)
+    }
+
     /// How deep a transfer to a payment of `amount` must lie.
     pub fn depth(&self, amount: Cents) -> Depth {
         let rule = self.depths.iter().find(|(below, _)| below.is_none_or(|below| amount < below));

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod fetch;
+pub mod node;
 pub mod rpc;
 pub mod scan;
 mod wire;

@@ -1,6 +1,6 @@
 //! What a payment's transfers come to: received, due and status are worked out anew each time, never added to.
 
-use super::{Ending, KycStatus, Payment, Standing, Status, Transfer, TransferState};
+use super::{Ending, KycStatus, Payment, Standing, Status, Transfer, TransferId, TransferState};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::{Cents, Credit};
@@ -60,6 +60,11 @@ impl Payment {
     /// Every transfer that was ever reported, by key.
     pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
         self.progress.transfers.values()
+    }
+
+    /// The transfer with that key.
+    pub fn transfer(&self, id: &TransferId) -> Option<&Transfer> {
+        self.progress.transfers.get(id)
     }
 
     /// Counted dollars, late ones too, rounded down to cents (R21, R23).

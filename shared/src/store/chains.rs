@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use serde::{Deserialize, Serialize};
 
 use super::attribute::{Item, n, number, optional_number, s, text};
@@ -19,6 +19,9 @@ const BLOCK_KEPT_SECONDS: u64 = 60 * DAY_SECONDS;
 
 /// Block items read at once: each names all that one block held for us.
 const BLOCKS_READ: i32 = 500;
+
+/// What the attributes of a block's transfers begin with; the transfer's key follows.
+const TRANSFER: &str = "t#";
 
 /// Bytes of a block's hash that are kept: enough that nobody finds another block with the same.
 const KEPT_HASH: usize = 16;
@@ -63,6 +66,8 @@ pub struct TouchedTransfer {
     pub id: String,
     /// The coin.
     pub coin: String,
+    /// Its decimals.
+    pub decimals: u8,
     /// The transaction.
     pub tx: String,
     /// The address.
@@ -116,28 +121,42 @@ impl Store {
         }
     }
 
-    /// Notes what a block holds, before any payment is told. The same block again is the same item.
+    /// Notes what a block holds, before any payment is told; gives what is noted of it now.
+    ///
+    /// A block may be noted twice, the second time for addresses that were learned late: what is there stays.
     pub async fn put_block(
         &self,
         chain: &ChainId,
-        block: &TouchedBlock,
+        block: TouchedBlock,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<TouchedBlock, StoreError> {
         let malformed = |error: serde_dynamo::Error| StoreError::Malformed(error.to_string());
-        self.client
-            .put_item()
+        let mut update = self
+            .client
+            .update_item()
             .table_name(&self.tables.chains)
-            .item("chain", s(chain.as_str()))
-            .item("entry", s(block_entry(block.height, Some(block.hash))))
-            .item("height", n(block.height))
-            .item("hash", AttributeValue::B(Blob::new(block.hash)))
-            .item("time", n(block.time.0))
-            .item("transfers", serde_dynamo::to_attribute_value(&block.transfers).map_err(malformed)?)
-            .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed)
+            .key("chain", s(chain.as_str()))
+            .key("entry", s(block_entry(block.height, Some(block.hash))))
+            .expression_attribute_names("#hash", "hash")
+            .expression_attribute_names("#time", "time")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":height", n(block.height))
+            .expression_attribute_values(":hash", AttributeValue::B(Blob::new(block.hash)))
+            .expression_attribute_values(":time", n(block.time.0))
+            .expression_attribute_values(":ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
+        let mut sets = "SET height = :height, #hash = :hash, #time = :time, #ttl = :ttl".to_owned();
+        for (place, transfer) in block.transfers.iter().enumerate() {
+            sets.push_str(&format!(", #t{place} = :t{place}"));
+            update = update
+                .expression_attribute_names(format!("#t{place}"), format!("{TRANSFER}{}", transfer.id))
+                .expression_attribute_values(
+                    format!(":t{place}"),
+                    serde_dynamo::to_attribute_value(transfer).map_err(malformed)?,
+                );
+        }
+        let noted =
+            update.update_expression(sets).return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
+        read_block(&noted.attributes.unwrap_or_default())
     }
 
     /// Forgets a block that is no longer part of the chain, after its transfers were taken back.
@@ -269,12 +288,16 @@ fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
 fn read_block(item: &Item) -> Result<TouchedBlock, StoreError> {
     let hash =
         item.get("hash").and_then(|hash| hash.as_b().ok()).and_then(|hash| hash.as_ref().try_into().ok());
-    let transfers = item.get("transfers").ok_or_else(|| malformed("transfers"))?.clone();
+    let transfers = item.iter().filter(|(name, _)| name.starts_with(TRANSFER)).map(|(name, transfer)| {
+        serde_dynamo::from_attribute_value(transfer.clone()).map_err(|_| malformed(name))
+    });
+    let mut transfers: Vec<TouchedTransfer> = transfers.collect::<Result<_, _>>()?;
+    transfers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     Ok(TouchedBlock {
         height: number(item, "height")?,
         hash: hash.ok_or_else(|| malformed("hash"))?,
         time: Timestamp(number(item, "time")?),
-        transfers: serde_dynamo::from_attribute_value(transfers).map_err(|_| malformed("transfers"))?,
+        transfers,
     })
 }
 

@@ -1,0 +1,83 @@
+//! The addresses that a watcher looks for, kept in memory and refreshed with the new ones only.
+
+use std::collections::HashMap;
+
+use super::WatchError;
+use crate::chain::address::EvmAddress;
+use crate::chain::{Chain, ChainId};
+use crate::moment::{DAY_SECONDS, Timestamp};
+use crate::payment::Code;
+use crate::store::{Store, WATCHED_SECONDS, Watched};
+
+/// Each look goes back this far behind the last: clocks differ, and a stamp is up to half a minute older than its item.
+const LOOK_BACK_SECONDS: u64 = 120;
+
+/// The list begins anew once a day, without what is no longer watched.
+const RENEWED_SECONDS: u64 = DAY_SECONDS;
+
+/// What is watched.
+#[derive(Debug, Default)]
+pub struct WatchList {
+    codes: HashMap<EvmAddress, Code>,
+    recent: Vec<Watched>,
+    began_at: Timestamp,
+    read_at: Option<Timestamp>,
+}
+
+impl WatchList {
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Whose address it is.
+    pub fn code(&self, address: &EvmAddress) -> Option<Code> {
+        self.codes.get(address).copied()
+    }
+
+    /// Reads what is new.
+    pub(super) async fn refresh(
+        &mut self,
+        store: &Store,
+        chain: &Chain,
+        now: Timestamp,
+    ) -> Result<(), WatchError> {
+        let fresh = self.read_at.filter(|_| now.since(self.began_at) < RENEWED_SECONDS);
+        let since = match fresh {
+            Some(read_at) => read_at.minus(LOOK_BACK_SECONDS),
+            None => {
+                *self = WatchList { began_at: now, ..WatchList::default() };
+                now.minus(WATCHED_SECONDS)
+            }
+        };
+        let listed = store.listed_since(chain.family.name(), since).await?;
+        for watched in &listed {
+            let address = watched.address.parse().map_err(|_| WatchError::Address)?;
+            self.codes.insert(address, watched.code);
+        }
+        let recently = |watched: &Watched| watched.listed_at >= now.minus(RENEWED_SECONDS);
+        self.recent = listed.into_iter().filter(recently).collect();
+        self.read_at = Some(now);
+        Ok(())
+    }
+
+    /// The addresses that the last whole scan, begun at `known_since`, may not have known though it passed their
+    /// heights; with the lowest height to scan again.
+    pub(super) fn learned_late(
+        &self,
+        chain: &ChainId,
+        known_since: Timestamp,
+        scanned: u64,
+    ) -> Option<(u64, WatchList)> {
+        let unknown = |watched: &&Watched| watched.listed_at >= known_since.minus(LOOK_BACK_SECONDS);
+        let mut late = WatchList::default();
+        let mut from = None;
+        for watched in self.recent.iter().filter(unknown) {
+            let listed_at_height = watched.heights.get(chain).copied().filter(|height| *height < scanned);
+            let (Some(height), Ok(address)) = (listed_at_height, watched.address.parse()) else { continue };
+            late.codes.insert(address, watched.code);
+            from = Some(from.map_or(height, |from: u64| from.min(height)));
+        }
+        from.map(|from| (from.saturating_add(1), late))
+    }
+}
