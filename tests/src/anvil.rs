@@ -10,7 +10,7 @@
 )]
 
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl Anvil {
             Ok(process) => process,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 assert!(optional("CI").is_none(), "anvil is missing, and in CI it must not be");
-                eprintln!("not run: anvil is missing");
+                report_not_run();
                 return None;
             }
             Err(error) => panic!("anvil does not start: {error}"),
@@ -225,8 +225,12 @@ async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 }
 
 fn text(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        other => panic!("not a text: {other}"),
-    }
+    serde_json::from_value(value).expect("a text")
+}
+
+/// Past the test runner, which keeps to itself what a test prints that passes.
+fn report_not_run() {
+    let test = std::thread::current();
+    let line = format!("test {} ... not run: anvil is missing\n", test.name().unwrap_or_default());
+    std::io::stderr().write_all(line.as_bytes()).expect("somebody listens");
 }
