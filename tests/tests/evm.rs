@@ -1,5 +1,7 @@
 //! Watching Ethereum, against a real node: what is money, what is not, and what a re-organisation does to it.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use shared::chain::address::{EvmAddress, ExtendedKey};
 use shared::chain::evm::block::Hash256;
 use shared::chain::evm::fetch::{ScannedBlock, scan_block};
