@@ -31,6 +31,9 @@ const ATTEMPTS: usize = 2;
 /// Of a node's own words, this much is kept.
 const MAX_MESSAGE_CHARS: usize = 200;
 
+/// Some public nodes turn away callers without a name.
+const USER_AGENT: &str = concat!("cryptogap/", env!("CARGO_PKG_VERSION"));
+
 /// A way to one node.
 #[derive(Clone)]
 pub struct Rpc {
@@ -82,6 +85,7 @@ impl Rpc {
             return Err(RpcError::Address);
         }
         let client = Client::builder()
+            .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             // A node has no reason to send us elsewhere, and elsewhere would learn the key.
