@@ -217,7 +217,7 @@ impl<S: Source> Run<'_, S> {
         let Some((from, late)) = list.learned_late(&self.watcher.chain.id, known_since, cursor.height) else {
             return Ok(());
         };
-        for height in from..=cursor.height {
+        for height in from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height {
             self.scan(height, &late, outcome).await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! A call: who makes it, when, and what it says.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lambda_http::http::header::CONTENT_TYPE;
@@ -50,8 +51,14 @@ impl Call<()> {
         Call { who: (), at, request_id, request }
     }
 
+    /// The same call, with the parameters that its path has.
+    #[must_use]
+    pub fn with_path(self, parameters: HashMap<String, String>) -> Call<()> {
+        Call { request: self.request.with_path_parameters(parameters), ..self }
+    }
+
     /// The call of a known key's owner, or the reason to refuse it: key, account, scope, in that order (R1).
-    pub(super) async fn authenticate(self, app: &App, scope: Scope) -> Result<Call<Caller>> {
+    pub async fn authenticate(self, app: &App, scope: Scope) -> Result<Call<Caller>> {
         let text = self.header("x-api-key").ok_or(ApiError::Unauthenticated)?;
         let key = ApiKey::parse(text).map_err(|_| ApiError::Unauthenticated)?;
         let key = app.callers.known(app, &key.hash(), self.at).await?.ok_or(ApiError::Unauthenticated)?;

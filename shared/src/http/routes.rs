@@ -1,5 +1,7 @@
 //! Every route of the gateway, as the template has them. Each is also served with a trailing slash (R10).
 
+use std::collections::HashMap;
+
 /// A method on a path, and the function that serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -30,13 +32,68 @@ pub const ROUTES: [Route; 9] = [
 
 /// The methods that `path` knows; none for a path that does not exist.
 pub fn methods(path: &str) -> Vec<&'static str> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    ROUTES.into_iter().filter(|route| fits(route.path, path)).map(|route| route.method).collect()
+    let path = without_slash(path);
+    ROUTES
+        .into_iter()
+        .filter(|route| parameters(route.path, path).is_some())
+        .map(|route| route.method)
+        .collect()
 }
 
-fn fits(pattern: &str, path: &str) -> bool {
+/// The route of a call that came with a trailing slash, and its path's parameters.
+pub fn slashed(method: &str, path: &str) -> Option<(Route, HashMap<String, String>)> {
+    let path = path.strip_suffix('/')?;
+    let of_method = ROUTES.into_iter().filter(|route| route.method == method);
+    of_method.filter_map(|route| Some((route, parameters(route.path, path)?))).next()
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+/// What stands where the pattern has `{…}`; `None` if the path does not fit.
+fn parameters(pattern: &str, path: &str) -> Option<HashMap<String, String>> {
     let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
-    let same =
-        |(wanted, given): (&&str, &&str)| (wanted.starts_with('{') && !given.is_empty()) || wanted == given;
-    pattern.len() == path.len() && pattern.iter().zip(&path).all(same)
+    if pattern.len() != path.len() {
+        return None;
+    }
+    let mut found = HashMap::new();
+    for (wanted, given) in pattern.into_iter().zip(path) {
+        match wanted.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if !given.is_empty() => {
+                found.insert(name.to_owned(), given.to_owned());
+            }
+            Some(_) => return None,
+            None if wanted == given => {}
+            None => return None,
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    //! R10.
+
+    use super::*;
+
+    #[test]
+    fn r10_a_path_knows_its_methods_with_and_without_a_slash() {
+        assert_eq!(methods("/api/v1/payments"), ["POST", "GET"]);
+        assert_eq!(methods("/api/v1/payments/"), ["POST", "GET"]);
+        assert_eq!(methods("/api/v1/payments/abc"), ["GET", "DELETE"]);
+        for unknown in
+            ["/", "", "/api/v1", "/api/v1/payments//", "/api/v1/payments/a/b", "/pay/", "/API/v1/payments"]
+        {
+            assert!(methods(unknown).is_empty(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn r10_a_slashed_call_finds_its_route_and_parameters() {
+        let (route, found) = slashed("POST", "/api/v1/payments/abc/cancel/").unwrap();
+        assert_eq!((route.function, found["id"].as_str()), ("cancel-payment", "abc"));
+        assert!(slashed("POST", "/api/v1/payments/abc/cancel").is_none());
+        assert!(slashed("PUT", "/api/v1/payments/").is_none());
+    }
 }

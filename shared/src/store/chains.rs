@@ -144,9 +144,10 @@ impl Store {
             .expression_attribute_values(":hash", AttributeValue::B(Blob::new(block.hash)))
             .expression_attribute_values(":time", n(block.time.0))
             .expression_attribute_values(":ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
-        let mut sets = "SET height = :height, #hash = :hash, #time = :time, #ttl = :ttl".to_owned();
+        let fixed = ["height = :height", "#hash = :hash", "#time = :time", "#ttl = :ttl"];
+        let mut sets = fixed.map(str::to_owned).to_vec();
         for (place, transfer) in block.transfers.iter().enumerate() {
-            sets.push_str(&format!(", #t{place} = :t{place}"));
+            sets.push(format!("#t{place} = :t{place}"));
             update = update
                 .expression_attribute_names(format!("#t{place}"), format!("{TRANSFER}{}", transfer.id))
                 .expression_attribute_values(
@@ -154,8 +155,8 @@ impl Store {
                     serde_dynamo::to_attribute_value(transfer).map_err(malformed)?,
                 );
         }
-        let noted =
-            update.update_expression(sets).return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
+        let update = update.update_expression(format!("SET {}", sets.join(", ")));
+        let noted = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
         read_block(&noted.attributes.unwrap_or_default())
     }
 

@@ -43,13 +43,10 @@ impl WatchList {
         now: Timestamp,
     ) -> Result<(), WatchError> {
         let fresh = self.read_at.filter(|_| now.since(self.began_at) < RENEWED_SECONDS);
-        let since = match fresh {
-            Some(read_at) => read_at.minus(LOOK_BACK_SECONDS),
-            None => {
-                *self = WatchList { began_at: now, ..WatchList::default() };
-                now.minus(WATCHED_SECONDS)
-            }
-        };
+        if fresh.is_none() {
+            *self = WatchList { began_at: now, ..WatchList::default() };
+        }
+        let since = fresh.map_or(now.minus(WATCHED_SECONDS), |read_at| read_at.minus(LOOK_BACK_SECONDS));
         let listed = store.listed_since(chain.family.name(), since).await?;
         for watched in &listed {
             let address = watched.address.parse().map_err(|_| WatchError::Address)?;

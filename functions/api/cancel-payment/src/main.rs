@@ -1,15 +1,5 @@
-//! `POST /api/v1/payments/{id}/cancel` and `DELETE /api/v1/payments/{id}`: withdraws a payment (R17).
+//! The `cancel-payment` function.
 
-use shared::app::App;
-use shared::http::{self, Call, Caller, OnePayment, Reply};
-use shared::keys::Scope;
-use shared::payment::Event;
-
-fn main() -> http::Outcome {
-    http::serve(Scope::PaymentsWrite, cancel_payment)
-}
-
-async fn cancel_payment(app: &App, call: Call<Caller>) -> http::Result {
-    let cancelled = call.change(app, |payment| Ok(payment.apply(Event::Cancel, call.at)?)).await?;
-    Reply::ok(&OnePayment::new(&cancelled, &call.base_url(app), call.at)?)
+fn main() -> shared::http::Outcome {
+    shared::http::serve(cancel_payment::SCOPE, cancel_payment::cancel_payment)
 }

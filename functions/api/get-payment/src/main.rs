@@ -1,14 +1,5 @@
-//! `GET /api/v1/payments/{id}`: one payment, by UUID or short code.
+//! The `get-payment` function.
 
-use shared::app::App;
-use shared::http::{self, Call, Caller, OnePayment, Reply};
-use shared::keys::Scope;
-
-fn main() -> http::Outcome {
-    http::serve(Scope::PaymentsRead, get_payment)
-}
-
-async fn get_payment(app: &App, call: Call<Caller>) -> http::Result {
-    let payment = call.payment(app).await?;
-    Reply::ok(&OnePayment::new(&payment, &call.base_url(app), call.at)?)
+fn main() -> shared::http::Outcome {
+    shared::http::serve(get_payment::SCOPE, get_payment::get_payment)
 }

@@ -3,47 +3,63 @@
 use super::block::Header;
 use super::fetch::{ScannedBlock, scan_block};
 use super::rpc::{Rpc, RpcError};
-use crate::chain::Chain;
+use tokio::sync::OnceCell;
+
+use crate::chain::{Chain, Family};
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
 /// A node, reached by its URL.
 #[derive(Debug)]
-pub struct Node(Rpc);
+pub struct Node {
+    rpc: Rpc,
+    /// Set once the node has said that it is on the right network.
+    right_network: OnceCell<()>,
+}
 
 /// A node asked about one chain.
 #[derive(Debug)]
 pub struct NodeOn<'a> {
-    rpc: &'a Rpc,
+    node: &'a Node,
     chain: &'a Chain,
 }
 
 impl Node {
     /// The node at `url`, which may hold a secret and is never shown.
     pub fn new(url: &str) -> Result<Node, RpcError> {
-        Rpc::new(url).map(Node)
+        Ok(Node { rpc: Rpc::new(url)?, right_network: OnceCell::new() })
     }
 
     /// Asked about the coins of `chain`.
     pub fn on<'a>(&'a self, chain: &'a Chain) -> NodeOn<'a> {
-        NodeOn { rpc: &self.0, chain }
+        NodeOn { node: self, chain }
+    }
+}
+
+impl NodeOn<'_> {
+    /// A node of another network would see none of our payers' money, and other people's.
+    async fn check_network(&self) -> Result<(), RpcError> {
+        let Family::Evm { chain_id: expected, .. } = self.chain.family;
+        let found = self.node.rpc.chain_id().await?;
+        if found == expected { Ok(()) } else { Err(RpcError::Network { expected, found }) }
     }
 }
 
 impl Source for NodeOn<'_> {
     async fn tip(&self) -> Result<Header, RpcError> {
-        self.rpc.tip().await
+        self.node.right_network.get_or_try_init(|| self.check_network()).await?;
+        self.node.rpc.tip().await
     }
 
     async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {
-        self.rpc.header(height).await
+        self.node.rpc.header(height).await
     }
 
     async fn finalized(&self) -> Result<Option<u64>, RpcError> {
-        self.rpc.finalized().await
+        self.node.rpc.finalized().await
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
-        scan_block(self.rpc, self.chain, height, None, |address| list.code(address)).await
+        scan_block(&self.node.rpc, self.chain, height, None, |address| list.code(address)).await
     }
 }

@@ -44,6 +44,14 @@ pub struct Rpc {
 /// Why the node did not tell what it was asked. None of them shows the node's URL.
 #[derive(Debug, thiserror::Error)]
 pub enum RpcError {
+    /// It is a node of another network.
+    #[error("the node is on network {found}, not {expected}")]
+    Network {
+        /// The settings' chain id.
+        expected: u64,
+        /// The node's.
+        found: u64,
+    },
     /// The setting cannot be used.
     #[error("the node's address is no http or https URL")]
     Address,
