@@ -1,7 +1,7 @@
 //! What every function of the gateway has in common.
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources.
-//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `watch`.
+//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `watch`, `sweep`.
 
 pub mod account;
 pub mod app;
@@ -17,5 +17,6 @@ pub mod payment;
 pub mod rates;
 pub mod settings;
 pub mod store;
+pub mod sweep;
 pub mod task;
 pub mod watch;

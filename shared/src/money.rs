@@ -39,12 +39,18 @@ impl Cents {
         Cents(self.0.saturating_sub(other.0))
     }
 
+    /// So many of so many parts of the amount, rounded half-up to cents.
+    #[must_use]
+    pub fn times(self, parts: u64, of: u64) -> Cents {
+        let of = u128::from(of).max(1);
+        let product = u128::from(self.0).saturating_mul(u128::from(parts));
+        let rounded = product.saturating_add(of.div_euclid(2)).div_euclid(of);
+        Cents(u64::try_from(rounded).unwrap_or(u64::MAX))
+    }
+
     /// A share of the amount, rounded half-up to cents (R14).
     pub fn share(self, basis_points: BasisPoints) -> Cents {
-        let whole = u128::from(WHOLE_BASIS_POINTS);
-        let parts = u128::from(self.0).saturating_mul(u128::from(basis_points.0));
-        let rounded = parts.saturating_add(whole.div_euclid(2)).div_euclid(whole);
-        Cents(u64::try_from(rounded).unwrap_or(u64::MAX))
+        self.times(basis_points.0, WHOLE_BASIS_POINTS)
     }
 }
 
@@ -62,6 +68,9 @@ pub struct BasisPoints(u64);
 impl BasisPoints {
     /// None at all.
     pub const ZERO: BasisPoints = BasisPoints(0);
+
+    /// Everything.
+    pub const WHOLE: BasisPoints = BasisPoints(WHOLE_BASIS_POINTS);
 
     /// `None` above 10,000.
     pub fn new(basis_points: u64) -> Option<BasisPoints> {
@@ -88,6 +97,14 @@ impl Units {
     pub fn worth(usd: Cents, rate: Rate, decimals: Decimals) -> Result<Units, Overflow> {
         let numerator = BigUint::from(usd.0) * decimals.scale() * RATE_DECIMALS.scale();
         let denominator = BigUint::from(rate.0) * BigUint::from(100_u32);
+        let units = (numerator + &denominator - BigUint::from(1_u32)) / denominator;
+        u128::try_from(units).map(Units).map_err(|_| Overflow)
+    }
+
+    /// The units that `usd` takes when these settle `whole`, rounded up.
+    pub fn share(self, usd: Cents, whole: Cents) -> Result<Units, Overflow> {
+        let denominator = BigUint::from(whole.0.max(1));
+        let numerator = BigUint::from(self.0) * BigUint::from(usd.0);
         let units = (numerator + &denominator - BigUint::from(1_u32)) / denominator;
         u128::try_from(units).map(Units).map_err(|_| Overflow)
     }

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::keys::{ApiKey, Scope};
 use crate::moment::Timestamp;
 use crate::payment::{IdempotencyKey, InvalidParameter, Mode, Name, Payment};
+use crate::store::Found;
 
 /// Larger bodies are refused (R7).
 const MAX_BODY: usize = 64 * 1_024;
@@ -151,18 +152,19 @@ fn is_json(media_type: &str) -> bool {
 impl Call<Caller> {
     /// The caller's payment that the path names; any other is not found (R4).
     pub async fn payment(&self, app: &App) -> Result<Payment> {
+        Ok(self.find(app).await?.payment)
+    }
+
+    /// The same, ready to be changed.
+    pub async fn find(&self, app: &App) -> Result<Found> {
         let name = self.name("id")?;
-        let found = app.store.payment(name.code()).await?;
-        let own = found.filter(|payment| name.names(payment.id()) && self.who.owns(payment));
-        own.ok_or(ApiError::PaymentNotFound)
+        let found = app.store.find_payment(name.code()).await?;
+        let own = |found: &Found| name.names(found.payment.id()) && self.who.owns(&found.payment);
+        found.filter(own).ok_or(ApiError::PaymentNotFound)
     }
 
     /// Changes the caller's payment that the path names.
     pub async fn change(&self, app: &App, decide: impl Fn(&Payment) -> Result<Payment>) -> Result<Payment> {
-        let name = self.name("id")?;
-        let own = |payment: &Payment| name.names(payment.id()) && self.who.owns(payment);
-        let decide =
-            |payment: &Payment| if own(payment) { decide(payment) } else { Err(ApiError::PaymentNotFound) };
-        app.store.change_payment(name.code(), decide).await?.ok_or(ApiError::PaymentNotFound)
+        app.store.change_found(self.find(app).await?, decide).await
     }
 }

@@ -43,8 +43,8 @@ pub fn methods(path: &str) -> Vec<&'static str> {
 /// The route of a call that came with a trailing slash, and its path's parameters.
 pub fn slashed(method: &str, path: &str) -> Option<(Route, HashMap<String, String>)> {
     let path = path.strip_suffix('/')?;
-    let of_method = ROUTES.into_iter().filter(|route| route.method == method);
-    of_method.filter_map(|route| Some((route, parameters(route.path, path)?))).next()
+    let mut of_method = ROUTES.into_iter().filter(|route| route.method == method);
+    of_method.find_map(|route| Some((route, parameters(route.path, path)?)))
 }
 
 fn without_slash(path: &str) -> &str {
@@ -63,9 +63,8 @@ fn parameters(pattern: &str, path: &str) -> Option<HashMap<String, String>> {
             Some(name) if !given.is_empty() => {
                 found.insert(name.to_owned(), given.to_owned());
             }
-            Some(_) => return None,
             None if wanted == given => {}
-            None => return None,
+            Some(_) | None => return None,
         }
     }
     Some(found)

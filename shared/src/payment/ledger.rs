@@ -1,6 +1,6 @@
 //! What a payment's transfers come to: received, due and status are worked out anew each time, never added to.
 
-use super::{Ending, KycStatus, Payment, Standing, Status, Transfer, TransferId, TransferState};
+use super::{Ending, KycStatus, Payment, Sequence, Standing, Status, Transfer, TransferId, TransferState};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::{Cents, Credit};
@@ -60,6 +60,12 @@ impl Payment {
     /// Every transfer that was ever reported, by key.
     pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
         self.progress.transfers.values()
+    }
+
+    /// Later than everything that was reported: for chains that are simulated one payment at a time.
+    pub fn next_sequence(&self) -> Sequence {
+        let last = self.transfers().map(|transfer| transfer.latest.0).max().unwrap_or_default();
+        Sequence(last.0.saturating_add(1))
     }
 
     /// The transfer with that key.

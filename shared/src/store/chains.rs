@@ -191,6 +191,42 @@ impl Store {
         found.items.unwrap_or_default().iter().map(read_block).collect()
     }
 
+    /// The hour at which the sweep starts; `None` before its first run.
+    pub async fn sweep_hour(&self) -> Result<Option<Timestamp>, StoreError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.tables.chains)
+            .key("chain", s("sweep"))
+            .key("entry", s("hour"))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed)?;
+        found.item.as_ref().map(|item| number(item, "hour").map(Timestamp)).transpose()
+    }
+
+    /// Leaves `hour` behind: the sweep starts at the next one. Only forward, and only if no other run did more.
+    pub async fn sweep_hour_done(&self, hour: Timestamp) -> Result<bool, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.chains)
+            .item("chain", s("sweep"))
+            .item("entry", s("hour"))
+            .item("hour", n(hour.plus(60 * 60).0))
+            .condition_expression("attribute_not_exists(entry) OR #hour <= :hour")
+            .expression_attribute_names("#hour", "hour")
+            .expression_attribute_values(":hour", n(hour.0));
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// The market now, and how far the chains were scanned: one request.
     pub async fn market(&self, chains: &[ChainId], now: Timestamp) -> Result<Market, StoreError> {
         let key = |chain: &str, entry: &str| {

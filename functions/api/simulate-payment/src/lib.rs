@@ -1,0 +1,105 @@
+//! `POST /api/v1/test/payments/{id}/simulate`: does to a test payment what people, chains and time do to a live one.
+//!
+//! Everything goes through the same `apply` as the real thing (contract, section 4).
+
+mod money;
+mod scenario;
+
+use shared::app::App;
+use shared::checkout;
+use shared::http::{self, ApiError, Call, Caller, OnePayment, Reply};
+use shared::keys::Scope;
+use shared::moment::Timestamp;
+use shared::payment::{Event, IdentityStep, Mode, Payment, Refusal, Status};
+use shared::store::Found;
+
+use scenario::{Arrival, Scenario};
+
+/// What a key needs to call this.
+pub const SCOPE: Scope = Scope::PaymentsWrite;
+
+/// Answers the call.
+pub async fn simulate_payment(app: &App, call: Call<Caller>) -> http::Result {
+    if call.who.mode == Mode::Live {
+        return Err(ApiError::PaymentNotFound);
+    }
+    let scenario = Scenario::parse(call.json()?)?;
+    let found = call.find(app).await?;
+    let payment = play(app, found, &scenario, call.at).await?;
+    Reply::ok(&OnePayment::new(&payment, &call.base_url(app), call.at)?)
+}
+
+async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> http::Result<Payment> {
+    match scenario {
+        Scenario::ApproveIdentity => {
+            change(app, found, |payment| decide(payment, IdentityStep::Approve, now)).await
+        }
+        Scenario::RejectIdentity => {
+            change(app, found, |payment| decide(payment, IdentityStep::Reject, now)).await
+        }
+        Scenario::ChooseCoin(Some(coin)) => checkout::choose_for(app, found, coin, now).await,
+        Scenario::ChooseCoin(None) => choose_first(app, found, now).await,
+        Scenario::Transfer(arrival) => arrive(app, found, arrival, now).await,
+        Scenario::Confirm(id) => change(app, found, |payment| money::confirm(payment, id, now)).await,
+        Scenario::Reorg(id) => change(app, found, |payment| money::reorg(payment, id, now)).await,
+        Scenario::Advance(seconds) => change(app, found, |payment| advance(payment, *seconds, now)).await,
+        Scenario::Pay => pay(app, found, now).await,
+    }
+}
+
+async fn change(
+    app: &App,
+    found: Found,
+    decide: impl Fn(&Payment) -> http::Result<Payment>,
+) -> http::Result<Payment> {
+    app.store.change_found(found, decide).await
+}
+
+/// What the payer has still to do, and then the decision.
+fn decide(payment: &Payment, decision: IdentityStep, now: Timestamp) -> http::Result<Payment> {
+    let mut steps = payment.identity().steps_to_decision().to_vec();
+    steps.push(decision);
+    let decided = steps
+        .into_iter()
+        .try_fold(payment.clone(), |payment, step| payment.apply(Event::Identity(step), now));
+    Ok(decided?)
+}
+
+async fn choose_first(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
+    let offered = checkout::offers(app, &found.payment, now).await?;
+    let selected = found.payment.selection().map(|selected| selected.coin.clone());
+    let coin =
+        selected.or_else(|| offered.into_iter().next().map(|offer| offer.coin)).ok_or(ApiError::NoRate)?;
+    checkout::choose_for(app, found, &coin, now).await
+}
+
+async fn arrive(app: &App, found: Found, arrival: &Arrival, now: Timestamp) -> http::Result<Payment> {
+    let market = app.store.market(&[], now).await?;
+    let new_id = app.random()?;
+    let chains = &app.settings.chains;
+    change(app, found, |payment| money::arrive(payment, arrival, new_id, chains, &market.rates, now)).await
+}
+
+/// Time passes; what it ends is ended before the answer.
+fn advance(payment: &Payment, seconds: u64, now: Timestamp) -> http::Result<Payment> {
+    let later = payment.apply(Event::Advance { seconds }, now)?;
+    Ok(later.apply(Event::Expire { windows: Vec::new(), complete: true }, now)?)
+}
+
+/// Identity, coin, full confirmed transfer: each step that is still to do.
+async fn pay(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
+    let code = found.payment.id().code();
+    let status = found.payment.status(now);
+    if !status.is_open() {
+        return Err(Refusal::Ended { status }.into());
+    }
+    if status == Status::KycRequired {
+        change(app, found, |payment| decide(payment, IdentityStep::Approve, now)).await?;
+    }
+    choose_first(app, find(app, code).await?, now).await?;
+    arrive(app, find(app, code).await?, &Arrival::rest(), now).await
+}
+
+async fn find(app: &App, code: shared::payment::Code) -> http::Result<Found> {
+    app.store.find_payment(code).await?.ok_or(ApiError::PaymentNotFound)
+}

@@ -1,0 +1,137 @@
+//! Simulated chains: what a watcher would report of a test payment's money.
+
+use std::collections::BTreeMap;
+
+use shared::chain::{Chains, Coin};
+use shared::http::{self, ApiError};
+use shared::moment::Timestamp;
+use shared::money::{Cents, Rate, Units};
+use shared::payment::{
+    BlockAt, Event, InvalidParameter, Movement, Payment, Report, Selection, Standing, Transfer, TransferId,
+};
+
+use crate::scenario::{Arrival, Size};
+
+/// Seconds between the blocks of the simulated chain.
+const BLOCK_SECONDS: u64 = 12;
+
+/// Money arrives: a transfer of the given name, again if it is known already.
+pub fn arrive(
+    payment: &Payment,
+    arrival: &Arrival,
+    new_id: [u8; 8],
+    chains: &Chains,
+    rates: &BTreeMap<String, Rate>,
+    now: Timestamp,
+) -> http::Result<Payment> {
+    let no_coin = || InvalidParameter::new("scenario", "transfer needs a coin to be chosen first");
+    let selected = payment.selection().ok_or_else(no_coin)?;
+    let (chain, coin) = chains.coin(&selected.coin).ok_or_else(no_coin)?;
+    let rate = rates.get(&coin.rate_symbol).copied();
+    let name = arrival.transfer_id.clone().unwrap_or_else(|| format!("{:016x}", u64::from_be_bytes(new_id)));
+    let id = key(payment, &name, chain.id.as_str(), coin, selected);
+    let movement = match payment.transfer(&id) {
+        Some(known) => known.movement().clone(),
+        None => Movement {
+            id,
+            coin: coin.id.clone(),
+            decimals: coin.decimals,
+            chain: chain.id.clone(),
+            tx_id: name,
+            address: selected.address.clone(),
+            units: units(payment, arrival.size, coin, rate, now)?,
+            confirmations_required: chain.depth(payment.terms().due()).confirmations(),
+        },
+    };
+    let standing = if arrival.confirmed {
+        in_block(payment, &movement, now)
+    } else {
+        Standing::Unconfirmed { at: payment.local(now) }
+    };
+    report(payment, movement, standing, rate, now)
+}
+
+/// A transfer gets its confirmations.
+pub fn confirm(payment: &Payment, id: &str, now: Timestamp) -> http::Result<Payment> {
+    let movement = known(payment, id)?.movement().clone();
+    let standing = in_block(payment, &movement, now);
+    report(payment, movement, standing, None, now)
+}
+
+/// The chain takes a transfer away.
+pub fn reorg(payment: &Payment, id: &str, now: Timestamp) -> http::Result<Payment> {
+    let transfer = known(payment, id)?;
+    let block = match transfer.standing() {
+        Standing::InBlock { block, .. } => Some(block),
+        Standing::Unconfirmed { .. } => None,
+        Standing::Lost { .. } | Standing::Replaced => return Ok(payment.clone()),
+    };
+    let standing = Standing::Lost { block, at: payment.local(now) };
+    report(payment, transfer.movement().clone(), standing, None, now)
+}
+
+/// By the name that `transfer` was given, or the id that the API shows.
+fn known<'a>(payment: &'a Payment, id: &str) -> http::Result<&'a Transfer> {
+    let named =
+        |transfer: &&Transfer| transfer.movement().tx_id == id || transfer.movement().id.as_str() == id;
+    let unknown = || InvalidParameter::new("transfer_id", "is no transfer of this payment").into();
+    payment.transfers().find(named).ok_or_else(unknown)
+}
+
+/// The name alone tells transfers apart, so that one given again is the same whatever coin is selected by then.
+fn key(payment: &Payment, name: &str, chain: &str, coin: &Coin, selected: &Selection) -> TransferId {
+    let named = payment.transfers().find(|transfer| transfer.movement().tx_id == name);
+    let made = || {
+        TransferId::new(format!("{chain}:{name}:{}:{}:0", coin.asset.key(), selected.address.to_lowercase()))
+    };
+    named.map_or_else(made, |known| known.movement().id.clone())
+}
+
+/// The block that is made now. A transfer that is in one already stays there.
+fn in_block(payment: &Payment, movement: &Movement, now: Timestamp) -> Standing {
+    let known = payment.transfer(&movement.id).map(Transfer::standing);
+    let time = payment.local(now);
+    let block = match known {
+        Some(Standing::InBlock { block, .. }) => block,
+        Some(Standing::Unconfirmed { .. } | Standing::Lost { .. } | Standing::Replaced) | None => {
+            BlockAt { height: time.0.div_euclid(BLOCK_SECONDS), time }
+        }
+    };
+    Standing::InBlock { block, confirmations: movement.confirmations_required }
+}
+
+fn report(
+    payment: &Payment,
+    movement: Movement,
+    standing: Standing,
+    rate: Option<Rate>,
+    now: Timestamp,
+) -> http::Result<Payment> {
+    let local = payment.local(now);
+    let rates = rate.map(|rate| (local.minute(), rate)).into_iter().collect();
+    let report = Report { movement, sequence: payment.next_sequence(), at: local, standing, rates };
+    Ok(payment.apply(Event::Reported(report), now)?)
+}
+
+/// The coin's units for a size: at the quote's ratio while it holds, at the market's rate after that.
+fn units(
+    payment: &Payment,
+    size: Size,
+    coin: &Coin,
+    rate: Option<Rate>,
+    now: Timestamp,
+) -> http::Result<Units> {
+    let due = payment.terms().due();
+    let usd = match size {
+        Size::Share(hundredths) => due.times(hundredths, 10_000),
+        Size::Usd(usd) => usd,
+        Size::Rest => payment.still_due(),
+    };
+    let usd = usd.max(Cents(1));
+    let holding = payment.quotes().holding(&coin.id, payment.local(now));
+    if let Some(quote) = holding {
+        return quote.units.share(usd, quote.usd).map_err(ApiError::internal);
+    }
+    let rate = rate.ok_or(ApiError::NoRate)?;
+    Units::worth(usd, rate, coin.decimals).map_err(ApiError::internal)
+}

@@ -1,0 +1,151 @@
+//! Ending overdue payments: finds those whose time has come, hour by hour, and lets each decide (R15).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use crate::chain::{Chain, Chains};
+use crate::clock::Clock;
+use crate::moment::{DAY_SECONDS, Timestamp};
+use crate::payment::{Code, Event, LIFETIME_SECONDS, Payment, Refusal, Window};
+use crate::store::{Cursor, DUE_SHARDS, Store, StoreError};
+
+const HOUR_SECONDS: u64 = 60 * 60;
+
+/// An hour is left behind when nothing of it was due this long after its end: no write to it is still under way then.
+const SETTLED_SECONDS: u64 = 10 * 60;
+
+/// A run stops before its function's time is over; the next goes on from the stored hour.
+const RUN_SECONDS: u64 = 45;
+
+/// Hours visited in one run at most: more than a month away.
+const HOURS: usize = 1_000;
+
+/// Pages of one shard in one run at most.
+const PAGES: usize = 10_000;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A table.
+    #[error("the sweep's table")]
+    Store(#[from] StoreError),
+    /// A payment refused to be looked at, which none ever does.
+    #[error("a payment refused to be looked at")]
+    Refused(#[from] Refusal),
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Overdue payments looked at.
+    pub checked: usize,
+    /// Whether nothing due is left.
+    pub finished: bool,
+    /// How long the oldest hour that is not finished has been over, in seconds.
+    pub lag_seconds: u64,
+}
+
+/// Looks at every payment that is due, from the stored hour up to now.
+pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept, SweepError> {
+    let started_at = clock.now();
+    let stored = store.sweep_hour().await?;
+    // Nothing can have been due longer ago than the oldest payment's life.
+    let first = stored.unwrap_or_else(|| hour_of(started_at.minus(LIFETIME_SECONDS).minus(DAY_SECONDS)));
+    let windows = Windows::read(store, chains).await?;
+    let mut swept = Swept::default();
+    let (mut oldest, mut unfinished) = (first, first);
+    for _ in 0..HOURS {
+        let now = clock.now();
+        let out_of_time = now.since(started_at) >= RUN_SECONDS;
+        if oldest > now || out_of_time {
+            swept.finished = !out_of_time;
+            break;
+        }
+        let shards =
+            (0..DUE_SHARDS).map(|shard| sweep_shard(store, &windows, clock, started_at, oldest, shard));
+        let checked: Vec<usize> = join_all(shards).await.into_iter().collect::<Result<_, SweepError>>()?;
+        let checked = checked.into_iter().fold(0, usize::saturating_add);
+        swept.checked = swept.checked.saturating_add(checked);
+        let settled = now >= oldest.plus(HOUR_SECONDS).plus(SETTLED_SECONDS) && checked == 0;
+        // Only without a gap: an hour before this one that had work is looked at again first.
+        if settled && oldest == unfinished {
+            unfinished = unfinished.plus(HOUR_SECONDS);
+        }
+        oldest = oldest.plus(HOUR_SECONDS);
+    }
+    if unfinished > first {
+        store.sweep_hour_done(unfinished.minus(HOUR_SECONDS)).await?;
+    }
+    if !swept.finished {
+        swept.lag_seconds = clock.now().since(oldest);
+    }
+    Ok(swept)
+}
+
+/// Looks at what is due of one shard of an hour, page by page.
+async fn sweep_shard(
+    store: &Store,
+    windows: &Windows<'_>,
+    clock: Clock,
+    started_at: Timestamp,
+    hour: Timestamp,
+    shard: u64,
+) -> Result<usize, SweepError> {
+    let mut seen = BTreeSet::new();
+    for _ in 0..PAGES {
+        let now = clock.now();
+        let due = store.due_codes(hour, shard, now).await?;
+        let new: Vec<Code> = due.into_iter().filter(|code| seen.insert(*code)).collect();
+        if new.is_empty() || now.since(started_at) >= RUN_SECONDS {
+            break;
+        }
+        for code in new {
+            store.change_payment(code, |payment| expire(payment, windows, now)).await?;
+        }
+    }
+    Ok(seen.len())
+}
+
+fn expire(payment: &Payment, windows: &Windows<'_>, now: Timestamp) -> Result<Payment, SweepError> {
+    let (windows, complete) = windows.of(payment);
+    Ok(payment.apply(Event::Expire { windows, complete }, now)?)
+}
+
+fn hour_of(at: Timestamp) -> Timestamp {
+    Timestamp(at.0.saturating_sub(at.0.rem_euclid(HOUR_SECONDS)))
+}
+
+/// How far each chain is known, for all payments of one run.
+struct Windows<'a> {
+    chains: Vec<(&'a Chain, Option<Cursor>)>,
+}
+
+impl<'a> Windows<'a> {
+    async fn read(store: &Store, chains: &'a Chains) -> Result<Windows<'a>, StoreError> {
+        let read = chains.iter().map(|chain| async move { Ok((chain, store.cursor(&chain.id).await?)) });
+        Ok(Windows { chains: join_all(read).await.into_iter().collect::<Result<_, StoreError>>()? })
+    }
+
+    /// Which chains have closed a payment's window, and whether those are all on which it has an address.
+    ///
+    /// No chain is watched for a test payment: its money is simulated, and its time too.
+    fn of(&self, payment: &Payment) -> (Vec<Window>, bool) {
+        if !payment.is_live() {
+            return (Vec::new(), true);
+        }
+        let expires_at = payment.terms().expires_at();
+        let of_payment =
+            self.chains.iter().filter(|(chain, _)| payment.address_of(chain.family.name()).is_some());
+        let closed: BTreeMap<_, _> = of_payment
+            .map(|(chain, cursor)| {
+                (&chain.id, cursor.as_ref().and_then(|cursor| cursor.closed_at(expires_at)))
+            })
+            .collect();
+        let complete = closed.values().all(Option::is_some);
+        let window = |(chain, height): (&crate::chain::ChainId, Option<u64>)| {
+            Some(Window { chain: chain.clone(), height: height? })
+        };
+        (closed.into_iter().filter_map(window).collect(), complete)
+    }
+}
