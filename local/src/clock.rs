@@ -29,7 +29,7 @@ pub(crate) fn unshifted() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// `2026-03-09T14:30:00Z`, as events from Amazon EventBridge write it.
+/// `2026-03-09T14:30:00Z`, as scheduled events write it.
 pub(crate) fn iso(at: Duration) -> String {
     let at = date(at);
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
@@ -56,15 +56,15 @@ mod tests {
 
     #[test]
     fn times_are_written_as_aws_writes_them() {
-        let at = Duration::from_secs(1_773_066_600);
-        assert_eq!(iso(at), "2026-03-09T14:30:00Z");
-        assert_eq!(common_log(at), "09/Mar/2026:14:30:00 +0000");
+        let at = Duration::from_secs(1_773_066_601);
+        assert_eq!(iso(at), "2026-03-09T14:30:01Z");
+        assert_eq!(common_log(at), "09/Mar/2026:14:30:01 +0000");
     }
 
     #[test]
     fn the_offset_shifts_both_ways() {
         let now = unshifted();
-        assert!(Clock::shifted(864_000).now() >= now + Duration::from_secs(864_000));
+        assert!(Clock::shifted(864_000).now() >= now + Duration::from_hours(240));
         assert!(Clock::shifted(-864_000).now() < now);
     }
 }

@@ -183,6 +183,10 @@ impl Resource<'_> {
     }
 
     fn wrong(&self, property: &str, problem: impl Into<String>) -> TemplateError {
-        TemplateError::Property { resource: self.id.into(), property: property.into(), problem: problem.into() }
+        TemplateError::Property {
+            resource: self.id.into(),
+            property: property.into(),
+            problem: problem.into(),
+        }
     }
 }

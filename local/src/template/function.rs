@@ -55,13 +55,16 @@ fn setting(resource: &Resource, name: &str) -> Result<Option<u64>, TemplateError
     let path = format!("Properties.{name}");
     let own = resource.get(&path)?;
     let value = if own.is_some() { own } else { globals(resource, name)? };
-    value.map(|value| number(&value).ok_or_else(|| resource.wrong(&path, "must be a whole number"))).transpose()
+    value
+        .map(|value| number(&value).ok_or_else(|| resource.wrong(&path, "must be a whole number")))
+        .transpose()
 }
 
 fn globals(resource: &Resource, name: &str) -> Result<Option<Value>, TemplateError> {
     let shared = resource.scope.global_function_property(name);
     let resolved = shared.map(|value| resource.scope.resolve(value)).transpose();
-    let resolved = resolved.map_err(|problem| resource.wrong(&format!("Globals.Function.{name}"), problem))?;
+    let resolved =
+        resolved.map_err(|problem| resource.wrong(&format!("Globals.Function.{name}"), problem))?;
     Ok(resolved.filter(|value| !value.is_null()))
 }
 

@@ -1,4 +1,4 @@
-//! CloudFormation's functions, as far as a template needs them to run on one machine.
+//! The functions of templates (`Ref`, `Fn::Sub`, …), as far as one machine needs them.
 
 use std::collections::BTreeMap;
 
@@ -154,7 +154,7 @@ impl<'a> Scope<'a> {
         for part in parts {
             let (name, rest) = part.split_once('}').ok_or("has a `${` without its `}`")?;
             if let Some(literal) = name.strip_prefix('!') {
-                filled.push_str(&format!("${{{literal}}}"));
+                filled.extend(["${", literal, "}"]);
             } else if let Some(value) = names.get(name) {
                 filled.push_str(&self.text(value, depth)?);
             } else if let Some((resource, attribute)) = name.split_once('.') {
@@ -204,7 +204,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// A scalar as the text that CloudFormation makes of it.
+/// A scalar as text.
 pub(super) fn plain(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{Resource, Table, TemplateError};
 
 /// What a resource's properties and a `CreateTable` request have in common and the database needs.
-const COPIED: [&str; 4] = ["KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
+const COPIED: [&str; 4] =
+    ["KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
 
 pub(super) fn read(resource: &Resource) -> Result<Table, TemplateError> {
     let name = match resource.get("Properties.TableName")? {

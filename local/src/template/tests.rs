@@ -144,7 +144,7 @@ fn triggers_are_routes_schedules_and_streams() {
     let call = Route::Call { method: "GET".into(), path: "/payments/{id}".into() };
     assert_eq!(get.routes, [call, Route::Default]);
     let watch = product.function("watch-chain").unwrap();
-    assert_eq!(watch.schedules, [Schedule { every: Duration::from_secs(300), input: None }]);
+    assert_eq!(watch.schedules, [Schedule { every: Duration::from_mins(5), input: None }]);
     let [stream] = watch.streams.as_slice() else { panic!("{:?}", watch.streams) };
     assert_eq!((stream.table.as_str(), stream.batch, stream.retries), ("Payments", 10, Some(3)));
     assert!(stream.reports_failures);
@@ -169,11 +169,7 @@ fn an_error_names_the_resource_and_the_property() {
             "KEYS_TABLE: !Ref Kyes",
             "GetPayment: Globals.Function.Environment: `Kyes` is neither a parameter nor a resource",
         ),
-        (
-            "!Equals [!Ref Protect, \"yes\"]",
-            "!Condition Open",
-            "Vault: Condition: is nested too deep",
-        ),
+        ("!Equals [!Ref Protect, \"yes\"]", "!Condition Open", "Vault: Condition: is nested too deep"),
         (
             "rate(5 minutes)",
             "!Base64 x",

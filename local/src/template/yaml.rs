@@ -1,4 +1,4 @@
-//! YAML with CloudFormation's short tags, turned into the long form: `!Ref X` becomes `{"Ref": "X"}`.
+//! YAML with the short tags of templates, turned into the long form: `!Ref X` becomes `{"Ref": "X"}`.
 
 use serde_json::{Map, Value, json};
 use serde_norway::Value as Yaml;
