@@ -67,7 +67,7 @@ pub(crate) fn create_missing(database: &Database, tables: &[Table]) -> Result<()
             continue;
         }
         let request: CreateTableRequest = serde_json::from_value(table.definition.clone())
-            .map_err(|error| refused(table, error.to_string()))?;
+            .map_err(|error| refused(table, error.to_string().replace("VALIDATION:", "")))?;
         database.create_table(request).map_err(|error| refused(table, error.to_string()))?;
         if let Some(attribute) = &table.time_to_live {
             let time_to_live_specification =
@@ -148,7 +148,7 @@ mod tests {
                 { "AttributeName": index_key, "AttributeType": "S" }
             ],
             "GlobalSecondaryIndexes": [{
-                "IndexName": "by",
+                "IndexName": "by_one",
                 "KeySchema": [{ "AttributeName": index_key, "KeyType": "HASH" }],
                 "Projection": { "ProjectionType": "KEYS_ONLY" }
             }],

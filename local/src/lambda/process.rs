@@ -27,8 +27,8 @@ impl Launch {
         command
             .env_clear()
             .envs(&self.environment)
-            // Its own address, so that the API knows who asks.
-            .env("AWS_LAMBDA_RUNTIME_API", format!("{}/{}/{number}", self.api, self.function))
+            // Its own address, so that the API knows who asks. An address with a path needs its scheme.
+            .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{}/{number}", self.api, self.function))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
