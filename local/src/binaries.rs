@@ -1,6 +1,5 @@
 //! Building the functions' programs, and finding where they are.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -29,7 +28,7 @@ pub fn workspace() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// Compiles the product's functions, once per process, and returns the folder of their programs.
+/// Compiles all programs that the template names, once per process, and returns the folder of their programs.
 /// With `show`, cargo's progress goes to the terminal; without, its words come with the error.
 pub async fn build_functions(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
     static BUILT: OnceCell<Result<PathBuf, BuildError>> = OnceCell::const_new();
@@ -38,11 +37,9 @@ pub async fn build_functions(product: &Product, show: bool) -> Result<PathBuf, B
 
 async fn build(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
     let target = target();
-    let packages: BTreeSet<&str> =
-        product.functions.iter().map(|function| function.binary.as_str()).collect();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace()).args(["build", "--bins", "--target-dir"]).arg(&target);
-    for package in packages {
+    for package in &product.programs {
         cargo.args(["--package", package]);
     }
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_outer_cargo(&name.to_string_lossy())) {

@@ -26,9 +26,9 @@ struct Arguments {
     /// Port of the database.
     #[arg(long, default_value_t = 8788)]
     database_port: u16,
-    /// Shift the time of everything, so that ten days can be tried.
-    #[arg(long, default_value_t = 0, value_name = "SECONDS", allow_negative_numbers = true)]
-    clock_offset: i64,
+    /// Put the time of everything ahead, so that ten days can be tried.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    clock_offset: u64,
     /// Ethereum node to watch; without one the chain is not watched.
     #[arg(long, env = "CRYPTOGAP_RPC_URL", value_name = "URL")]
     rpc_url: Option<String>,
@@ -202,7 +202,7 @@ fn print_banner(arguments: &Arguments, local: &Local, keys: &Keys) {
         Some(_) => println!("Ethereum   watched through your node"),
     }
     if arguments.clock_offset != 0 {
-        println!("Clock      shifted by {} s", arguments.clock_offset);
+        println!("Clock      {} s ahead", arguments.clock_offset);
     }
     println!();
     println!("Make a payment:");

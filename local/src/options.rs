@@ -36,11 +36,11 @@ pub struct Options {
     pub function_environment: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether schedules run by themselves; `Local::tick` runs them in any case.
     pub schedules: bool,
-    /// Shifts the time of everything that tells the time.
-    pub clock_offset_seconds: i64,
+    /// Puts everything that tells the time ahead by so much.
+    pub clock_offset_seconds: u64,
     /// The folder of the functions' programs; none builds them first.
     pub binaries: Option<PathBuf>,
-    /// The node that chains are watched through; without one, their schedules stay off.
+    /// The Ethereum node to watch; it is given to the template as its parameter `RpcUrlEthereum`.
     pub rpc_url: Option<String>,
     /// Prints what the functions print.
     pub verbose: bool,

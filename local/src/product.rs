@@ -21,8 +21,8 @@ use crate::stop::{self, Stopper};
 use crate::streams::{NotDelivered, Positions, Streams};
 use crate::template::{Function, Product, TemplateError};
 
-/// The variable that only functions which watch a chain have.
-const NODE_VARIABLE: &str = "RPC_URL";
+/// The template's parameter for the Ethereum node; while it is empty, the template has no watcher.
+const NODE_PARAMETER: &str = "RpcUrlEthereum";
 
 /// The running product. Dropping it ends every process; `shutdown` also waits for that.
 pub struct Local {
@@ -145,11 +145,7 @@ impl Local {
         let streams = Streams::start(&ground.product, &ground.database, &lambda, &positions, &stop);
         let schedules = Schedules::new(&ground.product, lambda.clone(), clock);
         if options.schedules {
-            schedules.start(
-                &ground.product,
-                |function| options.rpc_url.is_some() || !watches(function),
-                &stop,
-            );
+            schedules.start(&ground.product, &stop);
         }
         Ok(Local {
             base_url,
@@ -213,7 +209,11 @@ impl Local {
 }
 
 fn ground(options: &Options, listener: TcpListener, stop: &stop::Stop) -> Result<Ground, StartError> {
-    let product = read(&options.template, &options.parameters)?;
+    let mut parameters = options.parameters.clone();
+    if let Some(url) = &options.rpc_url {
+        parameters.insert(NODE_PARAMETER.into(), url.clone());
+    }
+    let product = read(&options.template, &parameters)?;
     let folder = match &options.data {
         Data::Memory => None,
         Data::Folder(path) => Some(Folder::take(path)?),
@@ -277,16 +277,8 @@ fn environment(
 ) -> BTreeMap<String, String> {
     let mut environment = function.environment.clone();
     environment.extend(shared.clone());
-    if let Some(url) = options.rpc_url.as_ref().filter(|_| watches(function)) {
-        environment.insert(NODE_VARIABLE.into(), url.clone());
-    }
     for name in [&function.binary, &function.name] {
         environment.extend(options.function_environment.get(name).cloned().unwrap_or_default());
     }
     environment
-}
-
-/// Whether a function watches a chain, and needs a node for it.
-fn watches(function: &Function) -> bool {
-    function.environment.contains_key(NODE_VARIABLE)
 }

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::{Clock, iso};
 use crate::lambda::{InvokeError, Lambda, request_id};
 use crate::stop::Stop;
-use crate::template::{Function, Product, Schedule};
+use crate::template::{Product, Schedule};
 
 /// All scheduled functions.
 #[derive(Clone)]
@@ -26,9 +26,9 @@ impl Schedules {
         Schedules { running: Arc::new(running.collect()), lambda, clock }
     }
 
-    /// Starts all schedules of the functions that are `wanted`.
-    pub(crate) fn start(&self, product: &Product, wanted: impl Fn(&Function) -> bool, stop: &Stop) {
-        for function in product.functions.iter().filter(|function| wanted(function)) {
+    /// Starts all schedules.
+    pub(crate) fn start(&self, product: &Product, stop: &Stop) {
+        for function in &product.functions {
             for schedule in &function.schedules {
                 stop.spawn(self.clone().repeat(function.name.clone(), schedule.clone()));
             }

@@ -9,7 +9,7 @@ mod table;
 mod tests;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub struct Product {
     pub tables: Vec<Table>,
     /// In the template's order.
     pub functions: Vec<Function>,
+    /// Every program that the template names, also for functions that its conditions leave out.
+    pub programs: BTreeSet<String>,
 }
 
 /// One DynamoDB table.
@@ -128,9 +130,10 @@ impl Product {
             .get("Resources")
             .and_then(Value::as_object)
             .ok_or_else(|| TemplateError::Unreadable("it has no Resources".into()))?;
-        let mut product = Product { tables: Vec::new(), functions: Vec::new() };
+        let mut product = Product { tables: Vec::new(), functions: Vec::new(), programs: BTreeSet::new() };
         for (id, body) in resources {
             let resource = Resource { id, body, scope: &scope };
+            product.programs.extend(function::program(&resource)?);
             if !resource.wanted()? {
                 continue;
             }

@@ -14,11 +14,20 @@ const DEFAULT_MEMORY_MB: u64 = 128;
 /// Records in a batch where the template says nothing.
 const DEFAULT_BATCH: u64 = 100;
 
+/// Where a function names its program.
+const BINARY: &str = "Metadata.BuildProperties.Binary";
+
+/// The program that a resource names, if it is one that has one.
+pub(super) fn program(resource: &Resource) -> Result<Option<String>, TemplateError> {
+    match resource.get(BINARY)? {
+        None => Ok(None),
+        Some(Value::String(binary)) => Ok(Some(binary)),
+        Some(_) => Err(resource.wrong(BINARY, "must be a text")),
+    }
+}
+
 pub(super) fn read(resource: &Resource) -> Result<Function, TemplateError> {
-    let binary = "Metadata.BuildProperties.Binary";
-    let Value::String(binary) = resource.require(binary)? else {
-        return Err(resource.wrong(binary, "must be a text"));
-    };
+    let binary = program(resource)?.ok_or_else(|| resource.wrong(BINARY, "is missing"))?;
     let mut function = Function {
         name: resource.id.to_owned(),
         binary,

@@ -138,6 +138,17 @@ fn parameters_can_be_given() {
 }
 
 #[test]
+fn programs_are_named_whatever_the_conditions() {
+    let template = TEMPLATE.replace(
+        "    Metadata: { BuildProperties: { Binary: watch-chain } }",
+        "    Condition: Protected\n    Metadata: { BuildProperties: { Binary: watch-chain } }",
+    );
+    let product = Product::read(&template, &BTreeMap::new()).unwrap();
+    assert_eq!(product.function("watch-chain"), None);
+    assert_eq!(product.programs.into_iter().collect::<Vec<_>>(), ["get-payment", "watch-chain"]);
+}
+
+#[test]
 fn triggers_are_routes_schedules_and_streams() {
     let product = product();
     let get = product.function("get-payment").unwrap();
