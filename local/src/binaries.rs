@@ -39,6 +39,8 @@ async fn build(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
     let target = target();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace()).args(["build", "--bins", "--target-dir"]).arg(&target);
+    // Beside ourselves, so that both builds agree on the features of dependencies and compile them once.
+    cargo.args(["--package", env!("CARGO_PKG_NAME")]);
     for package in &product.programs {
         cargo.args(["--package", package]);
     }
