@@ -52,7 +52,19 @@ pub(crate) fn open(file: Option<&Path>) -> Result<Database, DatabaseError> {
         Some(path) => Database::new(&path.to_string_lossy()),
     };
     let path = file.map_or_else(|| "in memory".to_owned(), |path| path.display().to_string());
-    opened.map_err(|error| DatabaseError::Unopened { path, problem: error.to_string() })
+    let database = opened.map_err(|error| DatabaseError::Unopened { path, problem: error.to_string() })?;
+    if let Some(Err(error)) = file.map(index_changes) {
+        tracing::warn!(%error, "the database will slow down as its tables change");
+    }
+    Ok(database)
+}
+
+/// Adds the index that the engine lacks: without it, each write and each look at a stream reads all changes ever made.
+fn index_changes(file: &Path) -> rusqlite::Result<()> {
+    rusqlite::Connection::open(file)?.execute_batch(
+        "CREATE INDEX IF NOT EXISTS local_stream_order
+         ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+    )
 }
 
 /// Creates the tables that are not there yet; one that is there must be as the template says.
@@ -167,6 +179,26 @@ mod tests {
             create_missing(&database, &[table("other")]),
             Err(DatabaseError::Changed("Payments".into()))
         );
+    }
+
+    #[test]
+    fn reading_changes_does_not_read_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("database");
+        let _open = open(Some(&file)).unwrap();
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        // The engine's own words for the next sequence number and for the records after one.
+        let number = "CAST(sequence_number AS INTEGER)";
+        for (what, rest) in [
+            (format!("COALESCE(MAX({number}), 0) + 1"), String::new()),
+            ("*".to_owned(), format!("AND shard_id = 's' AND {number} > 5 ORDER BY {number} ASC LIMIT 9")),
+        ] {
+            let query = format!(
+                "EXPLAIN QUERY PLAN SELECT {what} FROM _stream_records WHERE table_name = 't' {rest}"
+            );
+            let plan: String = connection.query_row(&query, [], |row| row.get("detail")).unwrap();
+            assert!(plan.contains("INDEX local_stream_order"), "{plan}");
+        }
     }
 
     #[test]
