@@ -1,2 +1,214 @@
-//! x
-fn main() {}
+//! `cargo local`: the whole product on one machine, from the command line.
+#![expect(clippy::print_stdout, reason = "a command-line program talks to its user")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use local::demo::{self, DemoError, Keys};
+use local::{Data, DatabaseOnly, FIXED_RATES, Local, Options, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the whole product on this machine: database, functions, HTTP, schedules and streams.
+#[derive(Parser)]
+#[command(name = "cargo local", disable_version_flag = true)]
+struct Arguments {
+    /// Port of the product.
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+    /// Folder of the data; it survives restarts.
+    #[arg(long, default_value = ".data", value_name = "DIR")]
+    data: PathBuf,
+    /// Start the database alone, for `cargo lambda` and other tools.
+    #[arg(long)]
+    database_only: bool,
+    /// Port of the database.
+    #[arg(long, default_value_t = 8788)]
+    database_port: u16,
+    /// Put the time of everything ahead, so that ten days can be tried.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    clock_offset: u64,
+    /// Ethereum node to watch; without one the chain is not watched.
+    #[arg(long, env = "CRYPTOGAP_RPC_URL", value_name = "URL")]
+    rpc_url: Option<String>,
+    /// File with the chains and coins, instead of the template's.
+    #[arg(long, env = "CRYPTOGAP_CHAINS", value_name = "FILE")]
+    chains: Option<PathBuf>,
+    /// Extended public key that receives the demo merchant's live payments.
+    #[arg(long, env = "CRYPTOGAP_LIVE_XPUB", value_name = "XPUB")]
+    live_xpub: Option<String>,
+    /// Where prices come from.
+    #[arg(long, env = "CRYPTOGAP_RATES", value_enum, default_value_t = Rates::Fixed)]
+    rates: Rates,
+    /// The prices in USD that `--rates fixed` uses.
+    #[arg(long, env = "CRYPTOGAP_FIXED_RATES", value_name = "JSON", default_value = FIXED_RATES)]
+    fixed_rates: String,
+    /// Run another template than the repository's.
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// Run the functions' programs of this folder instead of building them.
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+    /// Print what the functions print.
+    #[arg(long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rates {
+    /// A fixed table; nothing is asked.
+    Fixed,
+    /// Kraken, Coinbase and CoinGecko.
+    Live,
+}
+
+/// What the user is told when the product cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error("{path} cannot be used: {problem}")]
+    Chains { path: String, problem: String },
+    #[error("--fixed-rates is not a JSON object of prices: {0}")]
+    Rates(serde_json::Error),
+    #[error("signals cannot be received: {0}")]
+    Signals(std::io::Error),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .with_target(false)
+        .init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    // Before anything starts, so that no moment is left in which a signal would leave processes behind.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let asked_to_end = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let serving = async move {
+        if arguments.database_only { serve_database(&arguments).await } else { serve(&arguments).await }
+    };
+    tokio::pin!(asked_to_end);
+    let running = tokio::select! {
+        started = serving => started?,
+        () = &mut asked_to_end => return Ok(()),
+    };
+    asked_to_end.await;
+    match running {
+        Running::Product(local) => local.shutdown().await,
+        Running::Database(database) => database.shutdown().await,
+    }
+    Ok(())
+}
+
+enum Running {
+    Product(Box<Local>),
+    Database(DatabaseOnly),
+}
+
+async fn serve(arguments: &Arguments) -> Result<Running, Failure> {
+    let local = Local::start(options(arguments)?).await?;
+    let file = arguments.data.join("env");
+    let known = demo::read(&file)?;
+    let keys = demo::demo(local.dynamodb_endpoint(), known, arguments.live_xpub.as_deref()).await?;
+    demo::write(&file, local.base_url(), &keys)?;
+    print_banner(arguments, &local, &keys);
+    Ok(Running::Product(Box::new(local)))
+}
+
+async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
+    let database = DatabaseOnly::start(&options(arguments)?).await?;
+    println!("DynamoDB   {}", database.dynamodb_endpoint());
+    println!("Data       {}", arguments.data.display());
+    println!();
+    println!("Point tools at it with");
+    println!("  export AWS_ENDPOINT_URL_DYNAMODB={}", database.dynamodb_endpoint());
+    println!("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=eu-north-1");
+    Ok(Running::Database(database))
+}
+
+fn options(arguments: &Arguments) -> Result<Options, Failure> {
+    let defaults = Options::default();
+    Ok(Options {
+        port: arguments.port,
+        database_port: arguments.database_port,
+        data: Data::Folder(arguments.data.clone()),
+        environment: environment(arguments)?,
+        schedules: true,
+        clock_offset_seconds: arguments.clock_offset,
+        rpc_url: arguments.rpc_url.clone(),
+        verbose: arguments.verbose,
+        show_build: true,
+        template: arguments.template.clone().unwrap_or(defaults.template),
+        binaries: arguments.binaries.clone(),
+        ..Options::default()
+    })
+}
+
+fn environment(arguments: &Arguments) -> Result<BTreeMap<String, String>, Failure> {
+    let mut environment = BTreeMap::new();
+    match arguments.rates {
+        Rates::Live => environment.insert("RATE_SOURCES".to_owned(), "kraken,coinbase,coingecko".to_owned()),
+        Rates::Fixed => {
+            let prices: BTreeMap<String, String> =
+                serde_json::from_str(&arguments.fixed_rates).map_err(Failure::Rates)?;
+            environment.insert("FIXED_RATES".to_owned(), serde_json::json!(prices).to_string());
+            environment.insert("RATE_SOURCES".to_owned(), "fixed".to_owned())
+        }
+    };
+    if let Some(path) = &arguments.chains {
+        let unusable = |problem: String| Failure::Chains { path: path.display().to_string(), problem };
+        let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+        let chains: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+        environment.insert("CHAINS".to_owned(), chains.to_string());
+    }
+    Ok(environment)
+}
+
+fn print_banner(arguments: &Arguments, local: &Local, keys: &Keys) {
+    let (url, data) = (local.base_url(), arguments.data.display());
+    println!();
+    println!("CryptoGap  {url}");
+    println!("Test key   {}", keys.test);
+    println!("Live key   {}", keys.live);
+    println!("Data       {data}  (keys in {data}/env, functions' log in {data}/functions.log)");
+    println!("Database   {}", local.dynamodb_endpoint());
+    match arguments.rates {
+        Rates::Fixed => println!("Prices     a fixed table, not the market: {}", arguments.fixed_rates),
+        Rates::Live => println!("Prices     Kraken, Coinbase and CoinGecko"),
+    }
+    match &arguments.rpc_url {
+        None => println!("Ethereum   not watched: live payments stay unpaid until --rpc-url names a node"),
+        Some(_) => println!("Ethereum   watched through your node"),
+    }
+    if arguments.clock_offset != 0 {
+        println!("Clock      {} s ahead", arguments.clock_offset);
+    }
+    println!();
+    println!("Make a payment:");
+    println!("  curl -X POST {url}/api/v1/payments \\");
+    println!("    -H 'X-API-Key: {}' -H 'Content-Type: application/json' \\", keys.test);
+    println!("    -d '{{\"title\": \"First payment\", \"amount_usd\": 49.99}}'");
+    println!();
+    println!("Ctrl-C ends it; the data stays.");
+}

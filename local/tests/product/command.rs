@@ -1,0 +1,125 @@
+//! The program `local`, as people start and kill it.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use reqwest::Client;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::support::{PATIENCE, TEMPLATE, ended, programs};
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let template = folder.join("template.yaml");
+    std::fs::write(&template, TEMPLATE).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.arg("--template").arg(template).arg("--binaries").arg(programs());
+    command.arg("--data").arg(folder.join("data")).args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Starts the program and returns when it has said that it answers.
+async fn start(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut child = command(folder, &["--port", "0", "--database-port", "0"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said = tokio::time::timeout(PATIENCE, async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.starts_with("Ctrl-C") {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(said.await.unwrap(), "it ended before it answered");
+    (child, lines)
+}
+
+async fn output(folder: &Path, arguments: &[&str]) -> Output {
+    let running = command(folder, arguments).output();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap()
+}
+
+fn variable(folder: &Path, name: &str) -> String {
+    let text = std::fs::read_to_string(folder.join("data/env")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    line.unwrap().to_owned()
+}
+
+/// The process of a function that has answered a call.
+async fn function(folder: &Path) -> u64 {
+    let url = variable(folder, "CRYPTOGAP_URL");
+    let text = Client::new().get(url).send().await.unwrap().text().await.unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["pid"].as_u64().unwrap()
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn ctrl_c_and_sigterm_end_everything_well() {
+    for name in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut child, _lines) = start(folder.path()).await;
+        let function = function(folder.path()).await;
+        signal(&child, name).await;
+        let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(0), "{name}");
+        ended(function).await;
+    }
+}
+
+#[tokio::test]
+async fn after_kill_9_functions_end_and_the_data_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, _lines) = start(folder.path()).await;
+    let function = function(folder.path()).await;
+    let key = variable(folder.path(), "CRYPTOGAP_TEST_KEY");
+    child.kill().await.unwrap();
+    ended(function).await;
+    let (child, _lines) = start(folder.path()).await;
+    assert_eq!(variable(folder.path(), "CRYPTOGAP_TEST_KEY"), key);
+    self::function(folder.path()).await;
+    drop(child);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    for (ours, others) in [("--port", "--database-port"), ("--database-port", "--port")] {
+        let output = output(folder.path(), &[ours, &port, others, "0"]).await;
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!("error: port {port} is in use; choose another with {ours}\n");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_data_folder_in_use_is_one_clear_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_child, _lines) = start(folder.path()).await;
+    let output = output(folder.path(), &["--port", "0", "--database-port", "0"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is in use by another `cargo local`"), "{said}");
+}
+
+#[tokio::test]
+async fn the_database_can_be_started_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command(folder.path(), &["--database-only", "--database-port", "0"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let endpoint = line.split_whitespace().last().unwrap();
+    let answer = Client::new().get(endpoint).send().await.unwrap();
+    assert!(answer.text().await.unwrap().starts_with("healthy: dynamodb"));
+    signal(&child, "-INT").await;
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}

@@ -1,0 +1,94 @@
+//! What the tests share: a template of small functions, and starting the product with it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use local::{Local, Options};
+
+/// Generous, because the machine may be busy; nothing waits this long unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub const TEMPLATE: &str = r#"
+Resources:
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+      StreamSpecification: { StreamViewType: NEW_AND_OLD_IMAGES }
+  Echo:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: echo } }
+    Properties:
+      Timeout: 20
+      Environment: { Variables: { TABLE: !Ref Things, MODE: template } }
+      Events:
+        Things: { Type: HttpApi, Properties: { Method: POST, Path: "/things/{id}" } }
+        Rest: { Type: HttpApi }
+        Tick: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 minute) } }
+  Hasty:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: echo } }
+    Properties:
+      Timeout: 1
+      Events: { Hasty: { Type: HttpApi, Properties: { Method: GET, Path: /sleep } } }
+  Single:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: echo } }
+    Properties: { ReservedConcurrentExecutions: 1 }
+  Broken:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: echo } }
+    Properties: { Environment: { Variables: { FAIL_INIT: "yes" } } }
+  Missing:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: no-such-program } }
+  Told:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: echo } }
+    Properties:
+      Environment: { Variables: { OUT: "" } }
+      Events:
+        Things:
+          Type: DynamoDB
+          Properties:
+            Stream: !GetAtt Things.StreamArn
+            StartingPosition: TRIM_HORIZON
+            BatchSize: 10
+            FilterCriteria: { Filters: [{ Pattern: '{"eventName":["INSERT"]}' }] }
+"#;
+
+/// The folder of the example programs, beside the tests' own.
+pub fn programs() -> PathBuf {
+    let ours = std::env::current_exe().unwrap();
+    let folder = ours.parent().and_then(Path::parent).unwrap().join("examples");
+    assert!(folder.join("echo").exists(), "`cargo test` builds the examples; `--test` alone does not");
+    folder
+}
+
+pub fn options(folder: &Path) -> Options {
+    let template = folder.join("template.yaml");
+    std::fs::write(&template, TEMPLATE).unwrap();
+    Options { template, binaries: Some(programs()), ..Options::default() }
+}
+
+pub async fn start() -> Local {
+    let folder = tempfile::tempdir().unwrap();
+    Local::start(options(folder.path())).await.unwrap()
+}
+
+/// Whether a process is there and not a zombie.
+pub fn is_alive(pid: u64) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    status.is_ok_and(|status| !status.contains(") Z "))
+}
+
+/// Returns when the process has ended.
+pub async fn ended(pid: u64) {
+    let gone = async {
+        while is_alive(pid) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap_or_else(|_| panic!("process {pid} goes on"));
+}
