@@ -121,10 +121,15 @@ pub enum TemplateError {
     },
 }
 
+/// The template as it is written, with the short tags in their long form: `!Ref X` as `{"Ref": "X"}`.
+pub fn document(text: &str) -> Result<Value, TemplateError> {
+    yaml::parse(text).map_err(TemplateError::Unreadable)
+}
+
 impl Product {
     /// Reads a SAM template; parameters take their defaults unless `parameters` names them.
     pub fn read(text: &str, parameters: &BTreeMap<String, String>) -> Result<Product, TemplateError> {
-        let template = yaml::parse(text).map_err(TemplateError::Unreadable)?;
+        let template = document(text)?;
         let scope = Scope::new(&template, parameters);
         let resources = template
             .get("Resources")
