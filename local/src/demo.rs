@@ -2,6 +2,14 @@
 
 use std::path::Path;
 
+use shared::admin::{self, NewKey};
+use shared::chain::address::{AddressError, ExtendedKey};
+use shared::clock::Clock;
+use shared::keys::{ApiKey, KeyRecord, Scope};
+use shared::moment::Timestamp;
+use shared::payment::Mode;
+use shared::store::{Store, StoreError};
+
 /// The demo merchant's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
@@ -22,18 +30,53 @@ pub enum DemoError {
         /// Why.
         problem: std::io::Error,
     },
+    /// The tables.
+    #[error("the demo merchant cannot be looked up: {0}")]
+    Store(#[from] StoreError),
+    /// Something failed on the way.
+    #[error("the demo merchant cannot be made: {0}")]
+    Making(shared::app::Error),
+    /// The extended key.
+    #[error("--live-xpub: {0}")]
+    Xpub(AddressError),
 }
 
 /// Makes the demo merchant, or finds that `known` are its keys; `live_xpub` is its extended key for live payments.
-#[expect(clippy::unused_async, reason = "the store, which this will write to, is async")]
-pub async fn demo(
-    dynamodb_endpoint: &str,
-    known: Option<Keys>,
-    live_xpub: Option<&str>,
-) -> Result<Keys, DemoError> {
-    // The account and its keys are written here once `shared` has its store.
-    tracing::debug!(dynamodb_endpoint, live_xpub, "the demo merchant is not in the database yet");
-    Ok(known.unwrap_or_else(|| Keys { test: "cgk_test_demo".into(), live: "cgk_demo".into() }))
+pub async fn demo(store: &Store, known: Option<Keys>, live_xpub: Option<&str>) -> Result<Keys, DemoError> {
+    let now = Clock::default().now();
+    let keys = match known_to(store, known).await? {
+        Some(keys) => keys,
+        None => make(store, now).await?,
+    };
+    if let (Some(xpub), Some(record)) = (live_xpub, record(store, &keys.live).await?) {
+        xpub.parse::<ExtendedKey>().map_err(DemoError::Xpub)?;
+        store.set_xpub(&record.merchant, "evm", xpub).await?;
+    }
+    Ok(keys)
+}
+
+/// The keys, if the database knows them: it may have been emptied since they were written down.
+async fn known_to(store: &Store, known: Option<Keys>) -> Result<Option<Keys>, DemoError> {
+    let Some(keys) = known else { return Ok(None) };
+    let both = record(store, &keys.test).await?.is_some() && record(store, &keys.live).await?.is_some();
+    Ok(both.then_some(keys))
+}
+
+async fn record(store: &Store, key: &str) -> Result<Option<KeyRecord>, DemoError> {
+    let Ok(key) = ApiKey::parse(key) else { return Ok(None) };
+    Ok(store.key(&key.hash()).await?)
+}
+
+async fn make(store: &Store, now: Timestamp) -> Result<Keys, DemoError> {
+    let account = admin::open_account(store, "Demo shop").await.map_err(DemoError::Making)?;
+    let key = async |mode, name: &str| {
+        let scopes = Scope::ALL.to_vec();
+        let new =
+            NewKey { merchant: account.merchant.clone(), mode, name: name.into(), scopes, expires_at: None };
+        let made = admin::make_key(store, new, now).await.map_err(DemoError::Making)?;
+        Ok::<_, DemoError>(made.reveal().to_owned())
+    };
+    Ok(Keys { test: key(Mode::Test, "demo test key").await?, live: key(Mode::Live, "demo live key").await? })
 }
 
 /// The keys that an earlier start wrote to the file.

@@ -129,7 +129,7 @@ async fn serve(arguments: &Arguments) -> Result<Running, Failure> {
     let local = Local::start(options(arguments)?).await?;
     let file = arguments.data.join("env");
     let known = demo::read(&file)?;
-    let keys = demo::demo(local.dynamodb_endpoint(), known, arguments.live_xpub.as_deref()).await?;
+    let keys = demo::demo(&local.store(), known, arguments.live_xpub.as_deref()).await?;
     demo::write(&file, local.base_url(), &keys)?;
     print_banner(arguments, &local, &keys);
     Ok(Running::Product(Box::new(local)))

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use dynoxide::Database;
 use serde_json::Value;
+use shared::app;
+use shared::store::{Store, Tables};
 use tokio::net::TcpListener;
 
 use crate::binaries::{BuildError, build_functions};
@@ -168,6 +170,21 @@ impl Local {
     /// Where the database answers.
     pub fn dynamodb_endpoint(&self) -> &str {
         &self.dynamodb_endpoint
+    }
+
+    /// The tables, to be used as the functions do.
+    pub fn store(&self) -> Store {
+        let functions = || self.product.functions.iter();
+        let name = |variable| functions().find_map(|function| function.environment.get(variable)).cloned();
+        let table = |variable| name(variable).unwrap_or_default();
+        let tables = Tables {
+            payments: table("PAYMENTS_TABLE"),
+            keys: table("KEYS_TABLE"),
+            accounts: table("ACCOUNTS_TABLE"),
+            addresses: table("ADDRESSES_TABLE"),
+            chains: table("CHAINS_TABLE"),
+        };
+        app::local_store(&self.dynamodb_endpoint, tables)
     }
 
     /// What the template says.

@@ -33,7 +33,7 @@ pub struct App {
 impl App {
     /// Reads the environment and sets up the client; nothing is connected yet.
     pub fn from_env() -> Result<App, Error> {
-        let store = Store::new(Client::from_conf(client_config()?), Tables::from_env()?);
+        let store = store_from_env()?;
         Ok(App {
             store,
             settings: Settings::from_env()?,
@@ -74,8 +74,9 @@ fn log_as_json() {
         .init();
 }
 
-/// Credentials and region come from Lambda's environment, so that no loader and no metadata service is needed.
-fn client_config() -> Result<Config, Error> {
+/// The tables that the environment names. Credentials and region come from there too, so that no
+/// loader and no metadata service is needed.
+pub fn store_from_env() -> Result<Store, Error> {
     let credentials = Credentials::new(
         required("AWS_ACCESS_KEY_ID")?,
         required("AWS_SECRET_ACCESS_KEY")?,
@@ -83,16 +84,28 @@ fn client_config() -> Result<Config, Error> {
         None,
         "environment",
     );
+    let (endpoint, region) = (optional("AWS_ENDPOINT_URL_DYNAMODB"), required("AWS_REGION")?);
+    Ok(store_at(endpoint.as_deref(), &region, credentials, Tables::from_env()?))
+}
+
+/// The tables of the embedded engine at `endpoint`, which asks for no credentials.
+pub fn local_store(endpoint: &str, tables: Tables) -> Store {
+    let credentials = Credentials::new("local", "local", None, None, "local");
+    store_at(Some(endpoint), "local", credentials, tables)
+}
+
+/// The tables of a region, or of the engine at `endpoint`.
+fn store_at(endpoint: Option<&str>, region: &str, credentials: Credentials, tables: Tables) -> Store {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(required("AWS_REGION")?))
+        .region(Region::new(region.to_owned()))
         .credentials_provider(credentials)
         .http_client(http);
-    if let Some(endpoint) = optional("AWS_ENDPOINT_URL_DYNAMODB") {
+    if let Some(endpoint) = endpoint {
         config = config.endpoint_url(endpoint);
     }
-    Ok(config.build())
+    Store::new(Client::from_conf(config.build()), tables)
 }

@@ -1,9 +1,10 @@
 //! What every function of the gateway has in common.
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources.
-//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `watch`, `sweep`.
+//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `watch`, `sweep`, `admin`.
 
 pub mod account;
+pub mod admin;
 pub mod app;
 pub mod chain;
 pub mod checkout;

@@ -1,4 +1,6 @@
-//! Whatever no route serves: 404 for an unknown path, 405 for a wrong method (R10).
+//! Whatever no route of the API serves: 404 for an unknown path, 405 for a wrong method (R10).
+//!
+//! An HTTP API has no routes that end in a slash. Such calls come here and are served by the very code of their function.
 
 use shared::app::App;
 use shared::http::{self, ApiError, Call, routes};
@@ -7,8 +9,33 @@ fn main() -> http::Outcome {
     http::serve_public(no_route)
 }
 
-async fn no_route(_: &App, call: Call<()>) -> http::Result {
-    let methods = routes::methods(call.target().1);
+async fn no_route(app: &App, call: Call<()>) -> http::Result {
+    let (method, path) = call.target();
+    let Some((route, parameters)) = routes::slashed(method, path) else { return refuse(path) };
+    let call = call.with_path(parameters);
+    match route.function {
+        "create-payment" => {
+            create_payment::create_payment(app, call.authenticate(app, create_payment::SCOPE).await?).await
+        }
+        "list-payments" => {
+            list_payments::list_payments(app, call.authenticate(app, list_payments::SCOPE).await?).await
+        }
+        "get-payment" => {
+            get_payment::get_payment(app, call.authenticate(app, get_payment::SCOPE).await?).await
+        }
+        "cancel-payment" => {
+            cancel_payment::cancel_payment(app, call.authenticate(app, cancel_payment::SCOPE).await?).await
+        }
+        "simulate-payment" => {
+            simulate_payment::simulate_payment(app, call.authenticate(app, simulate_payment::SCOPE).await?)
+                .await
+        }
+        _ => Err(ApiError::PathNotFound),
+    }
+}
+
+fn refuse(path: &str) -> http::Result {
+    let methods = routes::methods(path);
     if methods.is_empty() {
         return Err(ApiError::PathNotFound);
     }
