@@ -47,7 +47,8 @@ impl Store {
             .item("xpub", s(&given.xpub))
             .item("index", n(given.index.into()))
             // The same payment's own claim, retried, is no other payment's.
-            .condition_expression("attribute_not_exists(bucket) OR code = :code")
+            .condition_expression("attribute_not_exists(#bucket) OR code = :code")
+            .expression_attribute_names("#bucket", "bucket")
             .expression_attribute_values(":code", s(code.to_string()));
         match put.send().await {
             Ok(_) => Ok(true),
@@ -86,7 +87,8 @@ impl Store {
                     .client
                     .query()
                     .table_name(&self.tables.addresses)
-                    .key_condition_expression("bucket = :bucket AND stamp >= :since")
+                    .key_condition_expression("#bucket = :bucket AND stamp >= :since")
+                    .expression_attribute_names("#bucket", "bucket")
                     .expression_attribute_values(":bucket", s(bucket(family, shard)))
                     .expression_attribute_values(":since", s(format!("{:020}", since.0)))
                     .consistent_read(true)
