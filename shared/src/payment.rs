@@ -478,6 +478,12 @@ impl Payment {
         known.merge(report);
     }
 
+    /// Takes the steps that the payer has still to take, then decides: what a reviewer's word comes to (R18).
+    pub fn decide_identity(&self, decision: IdentityStep, now: Timestamp) -> Result<Payment, Refusal> {
+        let steps = self.progress.identity.steps_to_decision().iter().chain([&decision]);
+        steps.into_iter().try_fold(self.clone(), |payment, step| payment.apply(Event::Identity(*step), now))
+    }
+
     /// The payment's own time: ahead of everyone's if a test advanced it.
     pub fn local(&self, now: Timestamp) -> Timestamp {
         now.plus(self.progress.advanced_seconds)

@@ -94,7 +94,7 @@ impl Identity {
     }
 
     /// What the payer has still to do before anybody can decide.
-    pub fn steps_to_decision(self) -> &'static [IdentityStep] {
+    pub(super) fn steps_to_decision(self) -> &'static [IdentityStep] {
         match self.status {
             KycStatus::NotStarted | KycStatus::Rejected => &[IdentityStep::Start, IdentityStep::Submit],
             KycStatus::InProgress => &[IdentityStep::Submit],

@@ -32,10 +32,10 @@ pub async fn simulate_payment(app: &App, call: Call<Caller>) -> http::Result {
 async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> http::Result<Payment> {
     match scenario {
         Scenario::ApproveIdentity => {
-            change(app, found, |payment| decide(payment, IdentityStep::Approve, now)).await
+            change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Approve, now)?)).await
         }
         Scenario::RejectIdentity => {
-            change(app, found, |payment| decide(payment, IdentityStep::Reject, now)).await
+            change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Reject, now)?)).await
         }
         Scenario::ChooseCoin(Some(coin)) => checkout::choose_for(app, found, coin, now).await,
         Scenario::ChooseCoin(None) => choose_first(app, found, now).await,
@@ -53,16 +53,6 @@ async fn change(
     decide: impl Fn(&Payment) -> http::Result<Payment>,
 ) -> http::Result<Payment> {
     app.store.change_found(found, decide).await
-}
-
-/// What the payer has still to do, and then the decision.
-fn decide(payment: &Payment, decision: IdentityStep, now: Timestamp) -> http::Result<Payment> {
-    let mut steps = payment.identity().steps_to_decision().to_vec();
-    steps.push(decision);
-    let decided = steps
-        .into_iter()
-        .try_fold(payment.clone(), |payment, step| payment.apply(Event::Identity(step), now));
-    Ok(decided?)
 }
 
 async fn choose_first(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
@@ -94,7 +84,7 @@ async fn pay(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
         return Err(Refusal::Ended { status }.into());
     }
     if status == Status::KycRequired {
-        change(app, found, |payment| decide(payment, IdentityStep::Approve, now)).await?;
+        change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Approve, now)?)).await?;
     }
     choose_first(app, find(app, code).await?, now).await?;
     arrive(app, find(app, code).await?, &Arrival::rest(), now).await

@@ -1,0 +1,45 @@
+//! What the command prints.
+
+use shared::account::Account;
+use shared::keys::KeyRecord;
+use shared::moment::{DAY_SECONDS, Timestamp};
+use shared::payment::Payment;
+
+/// A line of the account list.
+pub fn account(account: &Account) -> String {
+    let families: Vec<_> = account.xpubs.keys().map(String::as_str).collect();
+    let receives = if families.is_empty() { "no extended key".to_owned() } else { families.join(", ") };
+    format!("{}  {:8}  {:24}  {receives}", account.merchant.as_str(), account.state.as_str(), account.name)
+}
+
+/// A line of the key list: never more of the key than its first characters (R25).
+pub fn key(key: &KeyRecord, now: Timestamp) -> String {
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {}", day(at)),
+        (None, Some(at)) if at <= now => format!("expired {}", day(at)),
+        (None, Some(at)) => format!("until {}", day(at)),
+        (None, None) => "valid".to_owned(),
+    };
+    let used = key.last_used_day.map(|day| Timestamp(day.saturating_mul(DAY_SECONDS)));
+    let used = used.map_or_else(|| "never used".to_owned(), |at| format!("used {}", day(at)));
+    format!("{}…  {state}  {used}  {}  {}", key.shown, scopes.join(","), key.name)
+}
+
+/// What a reviewer needs to know of a payment.
+pub fn identity(payment: &Payment, now: Timestamp) -> String {
+    let identity = payment.identity();
+    format!(
+        "{}  {}  identity {} after {} of 3 attempts  {} USD  {}",
+        payment.id().code(),
+        payment.status(now).as_str(),
+        identity.status.as_str(),
+        identity.attempts,
+        payment.terms().due(),
+        payment.terms().request.title,
+    )
+}
+
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take("2026-03-09".len()).collect()
+}
