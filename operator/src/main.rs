@@ -23,7 +23,7 @@ const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8788";
 #[command(name = "operator", version)]
 struct Arguments {
     /// Use the tables of `cargo local` on this machine instead of a deployment's.
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = LOCAL_ENDPOINT, value_name = "ENDPOINT")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = LOCAL_ENDPOINT, value_name = "ENDPOINT")]
     local: Option<String>,
     #[command(subcommand)]
     command: Command,
