@@ -1,7 +1,7 @@
 //! An answer: status, headers, body.
 
 use lambda_http::Response;
-use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -32,6 +32,12 @@ impl Reply {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let not_kept = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(Reply { status, headers: vec![json, not_kept], body })
+    }
+
+    /// 303: the answer to a form, so that reloading it posts nothing again.
+    pub fn see_other(path: &str) -> Result {
+        let path = HeaderValue::from_str(path).map_err(ApiError::internal)?;
+        Ok(Reply { status: StatusCode::SEE_OTHER, headers: vec![(LOCATION, path)], body: String::new() })
     }
 
     /// A page.

@@ -1,2 +1,14 @@
-//! Placeholder.
-fn main() {}
+//! `GET /pay/{code}/state`: what an open pay page asks for again and again.
+
+use shared::app::App;
+use shared::http::{self, Call};
+use shared::payer;
+
+fn main() -> http::Outcome {
+    http::serve_public(payment_state)
+}
+
+async fn payment_state(app: &App, call: Call<()>) -> http::Result {
+    let payment = payer::payment(app, &call).await?;
+    payer::state(&payer::view(app, &payment, call.at).await?)
+}
