@@ -5,6 +5,7 @@
 mod link;
 mod page;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails")]
 mod tests;
 
 pub use link::payment_link;

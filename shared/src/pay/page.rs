@@ -109,13 +109,13 @@ impl<'a> PayPage<'a> {
         self.view.description.as_ref().is_some_and(long)
     }
 
-    /// Places in the line of steps: verify, choose, pay, done.
+    /// How many steps of the line are behind the payer: identity, coin, payment, done.
     fn place(&self) -> usize {
         match self.view.step {
             Step::Verify => 0,
             Step::Choose => 1,
             Step::Send | Step::Renew | Step::Confirm | Step::Close => 2,
-            Step::End => 3,
+            Step::End => 4,
         }
     }
 

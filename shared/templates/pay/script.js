@@ -15,7 +15,7 @@
 
   const get = async (url, accept) => {
     const options = { cache: "no-store", credentials: "omit", headers: { accept } };
-    const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(15000) });
+    const answer = await fetch(url, { ...options, signal: AbortSignal.timeout?.(15000) });
     if (!answer.ok) throw new Error(answer.status);
     return answer;
   };
