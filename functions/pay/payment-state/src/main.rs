@@ -1,14 +1,5 @@
-//! `GET /pay/{code}/state`: what an open pay page asks for again and again.
+//! The `payment-state` function.
 
-use shared::app::App;
-use shared::http::{self, Call};
-use shared::payer;
-
-fn main() -> http::Outcome {
-    http::serve_public(payment_state)
-}
-
-async fn payment_state(app: &App, call: Call<()>) -> http::Result {
-    let payment = payer::payment(app, &call).await?;
-    payer::state(&payer::view(app, &payment, call.at).await?)
+fn main() -> shared::http::Outcome {
+    shared::http::serve_public(payment_state::payment_state)
 }
