@@ -7,11 +7,13 @@ mod page;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails")]
 mod tests;
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+mod words;
 
 pub use link::payment_link;
 pub use page::{Message, PayPage, content_security_policy};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::chain::{Chain, ChainId, Chains, CoinId, Family};
@@ -64,13 +66,13 @@ pub struct PayView {
     title: String,
     description: Option<String>,
     livemode: bool,
-    #[serde(serialize_with = "status_word")]
+    #[serde(serialize_with = "words::status")]
     status: Status,
     step: Step,
-    #[serde(serialize_with = "kyc_word")]
+    #[serde(serialize_with = "words::identity")]
     kyc_status: KycStatus,
     kyc_attempts_left: u8,
-    #[serde(serialize_with = "method_word")]
+    #[serde(serialize_with = "words::method")]
     kyc_method: KycMethod,
     allow_bankid: bool,
     amount_due_usd: Usd,
@@ -110,7 +112,7 @@ struct TransferLine {
     tx_id: String,
     amount: String,
     credited_usd: Option<Usd>,
-    #[serde(serialize_with = "transfer_word")]
+    #[serde(serialize_with = "words::transfer")]
     state: TransferState,
     confirmations: u32,
     confirmations_required: u32,
@@ -256,24 +258,7 @@ fn estimate(units: Units, decimals: Decimals) -> String {
 }
 
 fn fingerprint(shown: &[u8]) -> String {
-    let digest = Sha256::digest(shown);
-    digest.iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect()
-}
-
-// The API's words for what the domain, which knows no JSON, keeps as enums.
-
-fn status_word<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(status.as_str())
-}
-
-fn kyc_word<S: Serializer>(status: &KycStatus, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(status.as_str())
-}
-
-fn method_word<S: Serializer>(method: &KycMethod, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(method.as_str())
-}
-
-fn transfer_word<S: Serializer>(state: &TransferState, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(state.as_str())
+    let digest: [u8; 32] = Sha256::digest(shown).into();
+    let (head, _) = digest.split_first_chunk::<FINGERPRINT_BYTES>().unwrap_or((&[0; FINGERPRINT_BYTES], &[]));
+    format!("{:016x}", u64::from_be_bytes(*head))
 }

@@ -1,5 +1,8 @@
 //! What the payers' functions share: from a payment to the page or the JSON that shows it.
 
+#[cfg(test)]
+mod tests;
+
 use askama::Template;
 use lambda_http::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
@@ -40,10 +43,15 @@ pub fn page(app: &App, view: &PayView) -> http::Result {
 /// An error as a page, with a way back where there is a payment (R27).
 pub fn refusal(error: ApiError, call: &Call<()>) -> Reply {
     let (status, _) = error.public();
-    let detail = error.to_string();
+    let detail = format!("{error}.");
     let (title, text) = match status {
-        StatusCode::NOT_FOUND => ("Payment not found", "There is no payment at this address. Check the link that the shop gave you."),
-        StatusCode::INTERNAL_SERVER_ERROR => ("Something went wrong", "Your payment is safe. Please try again in a minute."),
+        StatusCode::NOT_FOUND => (
+            "Payment not found",
+            "There is no payment at this address. Check the link that the shop gave you.",
+        ),
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            ("Something went wrong", "Your payment is safe. Please try again in a minute.")
+        }
         StatusCode::SERVICE_UNAVAILABLE => ("Not possible right now", detail.as_str()),
         _ => ("That did not work", detail.as_str()),
     };

@@ -46,7 +46,7 @@ impl Caller {
 }
 
 impl Call<()> {
-    pub(super) fn new(request: Request, at: Timestamp) -> Call<()> {
+    pub(crate) fn new(request: Request, at: Timestamp) -> Call<()> {
         let request_id =
             request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
         Call { who: (), at, request_id, request }

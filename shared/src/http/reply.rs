@@ -60,7 +60,7 @@ impl Reply {
         self.with(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"))
     }
 
-    pub(super) fn into_response(self, request_id: &str) -> Response<String> {
+    pub(crate) fn into_response(self, request_id: &str) -> Response<String> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);

@@ -98,9 +98,7 @@ impl<'a> PayPage<'a> {
 
     /// For the browser's own title bar, where no style can isolate text that turns the writing direction around.
     fn plain_title(&self) -> String {
-        let turns = |character: &char| {
-            matches!(character, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
+        let turns = |character: &char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         self.view.title.chars().filter(|character| !turns(character)).collect()
     }
 

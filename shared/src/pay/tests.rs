@@ -74,8 +74,7 @@ fn approved(mode: Mode) -> Payment {
 }
 
 fn choose(payment: &Payment, coin: &str, seconds: u64) -> Payment {
-    let address =
-        GivenAddress { family: "evm".into(), address: ADDRESS.into(), xpub: "f".into(), index: 0 };
+    let address = GivenAddress { family: "evm".into(), address: ADDRESS.into(), xpub: "f".into(), index: 0 };
     let coin = CoinId::new(coin).unwrap();
     let decimals = chains().coin(&coin).unwrap().1.decimals;
     let rate = rate(coin.as_str());
@@ -126,6 +125,7 @@ fn closed(payment: &Payment) -> Payment {
 
 /// Every step of a payment's life: its name, the payment, when, and the words that its page must show.
 fn stories() -> Vec<(&'static str, Payment, Timestamp, &'static str)> {
+    use IdentityStep::{Reject, Start, Submit};
     use Mode::{Live, Test};
     let eth = chosen(Live, "ETH");
     let identity = |steps: &[IdentityStep]| {
@@ -133,7 +133,6 @@ fn stories() -> Vec<(&'static str, Payment, Timestamp, &'static str)> {
         steps.iter().fold(new, |payment, step| payment.apply(Event::Identity(*step), at(1)).unwrap())
     };
     let over = LIFETIME_SECONDS + 60;
-    use IdentityStep::{Reject, Start, Submit};
     vec![
         ("verify", payment(Live, "Order #1234", None), at(5), "must know who you are"),
         ("verify-test", payment(Test, "Order #1234", None), at(5), "approve_identity"),
@@ -158,7 +157,12 @@ fn stories() -> Vec<(&'static str, Payment, Timestamp, &'static str)> {
         ("paid", sent(&eth, 100, CONFIRMATIONS, 120), at(300), "The payment is complete"),
         ("overpaid", sent(&eth, 140, CONFIRMATIONS, 120), at(300), "20.19 USD more than was due"),
         ("expired", closed(&eth), at(over), "The time to pay is over"),
-        ("expired-late", sent(&closed(&eth), 50, CONFIRMATIONS, over), at(over + 60), "some of it after the end"),
+        (
+            "expired-late",
+            sent(&closed(&eth), 50, CONFIRMATIONS, over),
+            at(over + 60),
+            "some of it after the end",
+        ),
         ("cancelled", eth.apply(Event::Cancel, at(100)).unwrap(), at(120), "The shop has withdrawn"),
         (
             "refunded",
@@ -176,9 +180,9 @@ fn r27_every_state_has_its_page() {
         assert!(page.contains(words), "{name} does not say {words:?}");
         assert_eq!(page.contains("data-ended"), !payment.status(now).is_open(), "{name}");
         assert_eq!(page.contains("<strong>TEST</strong>"), !payment.is_live(), "{name}");
-        let without_qr = page.find("<figure>").map_or(page.len(), |start| {
-            page.len() - (page.find("</figure>").unwrap() - start)
-        });
+        let without_qr = page
+            .find("<figure>")
+            .map_or(page.len(), |start| page.len() - (page.find("</figure>").unwrap() - start));
         assert!(without_qr < PAGE_BYTES, "{name} weighs {without_qr} bytes");
     }
 }
@@ -280,7 +284,8 @@ fn r20_a_lapsed_quote_gives_no_link_and_no_code_to_scan() {
     let scanned = |now| page(&payment, now).contains("<figure>");
     assert!(scanned(at(lapses - 1)) && !scanned(at(lapses)));
     assert_eq!(state(&payment, at(lapses))["payment_link"], Value::Null);
-    let advanced = chosen(Mode::Test, "ETH").apply(Event::Advance { seconds: QUOTE_SECONDS }, at(61)).unwrap();
+    let advanced =
+        chosen(Mode::Test, "ETH").apply(Event::Advance { seconds: QUOTE_SECONDS }, at(61)).unwrap();
     assert_eq!(state(&advanced, at(62))["step"], "renew");
 }
 
@@ -290,7 +295,10 @@ fn nobody_is_asked_to_send_twice_what_is_on_its_way() {
     assert_eq!(state(&payment, at(130))["step"], "confirm");
     assert!(!can_choose(&payment, at(130)));
     let part = sent(&chosen(Mode::Live, "ETH"), 40, 1, 120);
-    assert_eq!((&state(&part, at(130))["step"], &state(&part, at(130))["payment_link"]), (&"renew".into(), &Value::Null));
+    assert_eq!(
+        (&state(&part, at(130))["step"], &state(&part, at(130))["payment_link"]),
+        (&"renew".into(), &Value::Null)
+    );
 }
 
 #[test]
