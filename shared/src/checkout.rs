@@ -6,7 +6,7 @@ use crate::chain::address::{AddressError, ExtendedKey};
 use crate::chain::{Chain, ChainId, Coin, CoinId, Family};
 use crate::http::{ApiError, Result};
 use crate::moment::Timestamp;
-use crate::money::Rate;
+use crate::pay::OfferedCoin;
 use crate::payment::{Code, Event, GivenAddress, InvalidParameter, Mode, Offer, Payment};
 use crate::store::{Found, Market, Watched};
 
@@ -18,17 +18,6 @@ const STAMP_SECONDS: u64 = 30;
 
 /// Stamps tried before giving up on a table that slow.
 const STAMPS: usize = 3;
-
-/// A coin that the payer can choose now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferedCoin {
-    /// The coin.
-    pub coin: CoinId,
-    /// Its chain.
-    pub chain: ChainId,
-    /// Its accepted rate.
-    pub rate: Rate,
-}
 
 /// The coins that `payment` can be paid in now, in the order of the settings. A coin without a rate is not offered.
 pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<OfferedCoin>> {

@@ -1,7 +1,8 @@
 //! What every function of the gateway has in common.
 //!
-//! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources.
-//! Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `watch`, `sweep`, `admin`.
+//! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources,
+//! `json`, `pay`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `payer`, `watch`,
+//! `sweep`, `admin`.
 
 pub mod account;
 pub mod admin;
@@ -10,10 +11,13 @@ pub mod chain;
 pub mod checkout;
 pub mod clock;
 pub mod http;
+pub mod json;
 pub mod keys;
 pub mod metric;
 pub mod moment;
 pub mod money;
+pub mod pay;
+pub mod payer;
 pub mod payment;
 pub mod rates;
 pub mod settings;

@@ -16,6 +16,8 @@ pub struct Settings {
     pub fees: FeeSettings,
     /// How much may be missing from what is due (R21).
     pub tolerance: BasisPoints,
+    /// Whether prices come from a fixed table and not from a market: payers are told.
+    pub fixed_rates: bool,
 }
 
 /// The terms of R14.
@@ -56,6 +58,7 @@ impl Settings {
                 free_volume: Cents(number("FREE_VOLUME_CENTS", 0)?),
             },
             tolerance: basis_points("TOLERANCE_BASIS_POINTS", 0)?,
+            fixed_rates: optional("RATE_SOURCES").as_deref() == Some("fixed"),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, Request, RequestExt};
 
 use super::{ApiError, Result};
@@ -11,7 +11,7 @@ use crate::account::{Account, AccountState};
 use crate::app::App;
 use crate::keys::{ApiKey, Scope};
 use crate::moment::Timestamp;
-use crate::payment::{IdempotencyKey, InvalidParameter, Mode, Name, Payment};
+use crate::payment::{Code, Fields, IdempotencyKey, InvalidParameter, Mode, Name, Payment};
 use crate::store::Found;
 
 /// Larger bodies are refused (R7).
@@ -46,7 +46,7 @@ impl Caller {
 }
 
 impl Call<()> {
-    pub(super) fn new(request: Request, at: Timestamp) -> Call<()> {
+    pub(crate) fn new(request: Request, at: Timestamp) -> Call<()> {
         let request_id =
             request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
         Call { who: (), at, request_id, request }
@@ -103,6 +103,13 @@ impl<Who> Call<Who> {
         text.parse().map_err(|_| ApiError::PaymentNotFound)
     }
 
+    /// Which payment the path of a payer's call names: by its short code only (R27).
+    pub fn code(&self) -> Result<Code> {
+        let parameters = self.request.path_parameters_ref().ok_or(ApiError::PaymentNotFound)?;
+        let text = parameters.first("code").ok_or(ApiError::PaymentNotFound)?;
+        text.parse().map_err(|_| ApiError::PaymentNotFound)
+    }
+
     /// The base of links: the deployment's, or the name by which the caller reached us.
     pub fn base_url(&self, app: &App) -> String {
         let host = || format!("https://{}", self.header("host").unwrap_or_default());
@@ -112,10 +119,7 @@ impl<Who> Call<Who> {
     /// The body's text, if it says that it is JSON or says nothing (R7).
     pub fn json(&self) -> Result<&str> {
         let invalid = |rule: &str| InvalidParameter::new("The request body", rule);
-        let media_type = self
-            .header(CONTENT_TYPE.as_str())
-            .map(|value| value.split(';').next().unwrap_or_default().trim());
-        if media_type.is_some_and(|media_type| !is_json(media_type)) {
+        if self.media_type().is_some_and(|media_type| !is_json(media_type)) {
             return Err(InvalidParameter::new("Content-Type", "must be application/json").into());
         }
         let text = self.text().ok_or_else(|| invalid("is not valid JSON"))?;
@@ -123,6 +127,30 @@ impl<Who> Call<Who> {
             return Err(invalid("must be at most 64 KiB").into());
         }
         Ok(text)
+    }
+
+    /// A field of the body of a call that a page's form or a script makes.
+    pub fn field(&self, name: &'static str) -> Result<Option<String>> {
+        if self.sends_json() {
+            return Ok(Fields::parse(self.json()?)?.get(name, "must be a string")?);
+        }
+        let form = self.text().filter(|text| text.len() <= MAX_BODY).unwrap_or_default();
+        let field = form_urlencoded::parse(form.as_bytes()).find(|(key, _)| key == name);
+        Ok(field.map(|(_, value)| value.into_owned()))
+    }
+
+    /// Whether the caller is a script that wants JSON and not a browser that wants a page.
+    pub fn wants_json(&self) -> bool {
+        let accepts = self.header(ACCEPT.as_str()).unwrap_or_default();
+        self.sends_json() || accepts.contains("application/json")
+    }
+
+    fn sends_json(&self) -> bool {
+        self.media_type().is_some_and(is_json)
+    }
+
+    fn media_type(&self) -> Option<&str> {
+        self.header(CONTENT_TYPE.as_str()).map(|value| value.split(';').next().unwrap_or_default().trim())
     }
 
     /// The body as text, if it is UTF-8.

@@ -80,12 +80,18 @@ impl ApiError {
     }
 
     pub(super) fn into_reply(self, request_id: &str) -> Reply {
+        let body = json!({ "detail": self.to_string() });
+        let (status, _) = self.public();
+        let Ok(reply) = Reply::json(status, &body) else { return Reply::html(status, String::new()) };
+        self.label(reply, request_id)
+    }
+
+    /// `reply` as the answer to this error: labelled with its word, its cause logged (R13).
+    pub fn label(self, reply: Reply, request_id: &str) -> Reply {
         if let ApiError::Internal(cause) = &self {
             tracing::error!(request_id, cause = chain(cause.as_ref()), "the call failed");
         }
-        let (status, code) = self.public();
-        let body = json!({ "detail": self.to_string() });
-        let Ok(reply) = Reply::json(status, &body) else { return Reply::html(status, String::new()) };
+        let (_, code) = self.public();
         let reply = reply.with(HeaderName::from_static("x-error-code"), HeaderValue::from_static(code));
         match self {
             ApiError::Unauthenticated => reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("APIKey")),

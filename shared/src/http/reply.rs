@@ -1,7 +1,7 @@
 //! An answer: status, headers, body.
 
 use lambda_http::Response;
-use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -34,6 +34,12 @@ impl Reply {
         Ok(Reply { status, headers: vec![json, not_kept], body })
     }
 
+    /// 303: the answer to a form, so that reloading it posts nothing again.
+    pub fn see_other(path: &str) -> Result {
+        let path = HeaderValue::from_str(path).map_err(ApiError::internal)?;
+        Ok(Reply { status: StatusCode::SEE_OTHER, headers: vec![(LOCATION, path)], body: String::new() })
+    }
+
     /// A page.
     pub fn html(status: StatusCode, body: String) -> Reply {
         let html = (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -54,7 +60,7 @@ impl Reply {
         self.with(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"))
     }
 
-    pub(super) fn into_response(self, request_id: &str) -> Response<String> {
+    pub(crate) fn into_response(self, request_id: &str) -> Response<String> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);

@@ -1,12 +1,11 @@
 //! What the API shows: the promise to its callers (contract, section 2).
 
-use serde::ser::Error;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ListQuery;
+use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
-use crate::money::Cents;
 use crate::payment::{Payment, Transfer};
 use crate::store::Page;
 
@@ -26,26 +25,6 @@ pub struct PageView {
     offset: usize,
     has_more: bool,
     next_cursor: Option<String>,
-}
-
-/// US dollars as a JSON number with exactly two decimals, never a string (R11).
-#[derive(Clone, Copy, Debug)]
-struct Usd(Cents);
-
-impl Serialize for Usd {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.0.to_string()).map_err(S::Error::custom)?.serialize(serializer)
-    }
-}
-
-/// UTC, whole seconds (R11).
-#[derive(Clone, Copy, Debug)]
-struct Time(Timestamp);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
 }
 
 /// A payment, the same everywhere. What does not apply yet is `null`.
@@ -84,7 +63,7 @@ pub struct PaymentView {
     refunded_at: Option<Time>,
 }
 
-/// A transfer, as the API and the pay page's state show it.
+/// A transfer, as the API shows it.
 #[derive(Debug, Serialize)]
 pub struct TransferView {
     id: String,

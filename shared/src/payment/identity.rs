@@ -93,6 +93,11 @@ impl Identity {
         }
     }
 
+    /// How often the payer may still begin an attempt.
+    pub fn attempts_left(self) -> u8 {
+        MAX_ATTEMPTS.saturating_sub(self.attempts)
+    }
+
     /// What the payer has still to do before anybody can decide.
     pub(super) fn steps_to_decision(self) -> &'static [IdentityStep] {
         match self.status {

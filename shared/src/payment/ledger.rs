@@ -119,7 +119,7 @@ impl Payment {
     }
 
     /// Whether any transfer was seen that is still there: the coin is settled then (R19).
-    pub(super) fn money_was_seen(&self) -> bool {
+    pub fn money_was_seen(&self) -> bool {
         self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming | TransferState::Counted => true,
             TransferState::Lost => false,

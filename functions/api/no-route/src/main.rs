@@ -30,6 +30,9 @@ async fn no_route(app: &App, call: Call<()>) -> http::Result {
             simulate_payment::simulate_payment(app, call.authenticate(app, simulate_payment::SCOPE).await?)
                 .await
         }
+        "pay-page" => pay_page::pay_page(app, call).await,
+        "payment-state" => payment_state::payment_state(app, call).await,
+        "choose-coin" => choose_coin::choose_coin(app, call).await,
         _ => Err(ApiError::PathNotFound),
     }
 }

@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The `choose-coin` function.
+
+fn main() -> shared::http::Outcome {
+    shared::http::serve_public(choose_coin::choose_coin)
+}

@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The `payment-state` function.
+
+fn main() -> shared::http::Outcome {
+    shared::http::serve_public(payment_state::payment_state)
+}

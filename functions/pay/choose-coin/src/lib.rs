@@ -1,0 +1,34 @@
+//! `POST /pay/{code}/coin`: the payer chooses a coin, or renews its rate (R19, R20).
+//!
+//! Another site's form may post here too, and gains nothing: there is no session to abuse, whoever can post knows the
+//! code and could open the page, and a choice moves no money.
+
+use shared::app::App;
+use shared::chain::CoinId;
+use shared::http::{self, ApiError, Call, Reply};
+use shared::payment::{Code, InvalidParameter, Payment};
+use shared::{checkout, payer};
+
+/// Answers the call.
+pub async fn choose_coin(app: &App, call: Call<()>) -> http::Result {
+    let chosen = choose(app, &call).await;
+    if call.wants_json() {
+        return payer::state(&payer::view(app, &chosen?, call.at).await?);
+    }
+    Ok(match chosen {
+        Ok(payment) => Reply::see_other(&page_of(payment.id().code()))?,
+        Err(error) => payer::refusal(error, &call),
+    })
+}
+
+async fn choose(app: &App, call: &Call<()>) -> http::Result<Payment> {
+    let code = call.code()?;
+    let unknown = || InvalidParameter::new("coin", "must be one of the offered coins");
+    let name = call.field("coin")?.unwrap_or_default();
+    let coin = CoinId::new(&name).ok_or_else(unknown)?;
+    checkout::choose(app, code, &coin, call.at).await
+}
+
+fn page_of(code: Code) -> String {
+    format!("/pay/{code}")
+}

@@ -1,0 +1,264 @@
+//! A payment as its payer sees it: on the page, and as the JSON that keeps the page current.
+//!
+//! Pure. It holds nothing of the merchant's: no metadata, no account, no share of the fee.
+
+mod link;
+mod page;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails")]
+mod tests;
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+mod words;
+
+pub use link::payment_link;
+pub use page::{Message, PayPage, content_security_policy};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::chain::{Chain, ChainId, Chains, CoinId, Family};
+use crate::json::{Time, Usd};
+use crate::moment::Timestamp;
+use crate::money::{Cents, Decimals, Rate, Units};
+use crate::payment::{KycMethod, KycStatus, Payment, Status, Transfer, TransferState};
+
+/// Bytes of the hash that tells one state of the page from the next.
+const FINGERPRINT_BYTES: usize = 8;
+
+/// Digits of an amount that is only an estimate.
+const ESTIMATE_DIGITS: usize = 5;
+
+/// A coin that can be chosen now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedCoin {
+    /// The coin.
+    pub coin: CoinId,
+    /// Its chain.
+    pub chain: ChainId,
+    /// The accepted rate now.
+    pub rate: Rate,
+}
+
+/// What the payer has to do, or to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Prove identity.
+    Verify,
+    /// Choose a coin.
+    Choose,
+    /// Send the quoted amount.
+    Send,
+    /// Ask for a new quote: the last one has lapsed, or is for more than what is left.
+    Renew,
+    /// Wait: all that is due was sent and does not count yet.
+    Confirm,
+    /// Wait: the time is over, and the chains are looked through for money that came in time.
+    Close,
+    /// Nothing any more.
+    End,
+}
+
+/// The payer's view of a payment at one moment. What does not apply is `null`; names are the API's where it has one.
+#[derive(Debug, Serialize)]
+pub struct PayView {
+    short_code: String,
+    title: String,
+    description: Option<String>,
+    livemode: bool,
+    #[serde(serialize_with = "words::status")]
+    status: Status,
+    step: Step,
+    #[serde(serialize_with = "words::identity")]
+    kyc_status: KycStatus,
+    kyc_attempts_left: u8,
+    #[serde(serialize_with = "words::method")]
+    kyc_method: KycMethod,
+    allow_bankid: bool,
+    amount_due_usd: Usd,
+    amount_received_usd: Usd,
+    still_due_usd: Usd,
+    overpaid_usd: Usd,
+    selected_coin: Option<String>,
+    network: Option<String>,
+    wallet_address: Option<String>,
+    coin_amount: Option<String>,
+    rate_usd: Option<String>,
+    rate_expires_at: Option<Time>,
+    payment_link: Option<String>,
+    coins: Vec<CoinLine>,
+    transfers: Vec<TransferLine>,
+    late: bool,
+    ended: bool,
+    expires_at: Time,
+    server_time: Time,
+    fingerprint: String,
+}
+
+/// A coin in the list to choose from.
+#[derive(Debug, Serialize)]
+struct CoinLine {
+    coin: String,
+    network: String,
+    rate_usd: String,
+    estimate: String,
+}
+
+/// A transfer in the list of what came.
+#[derive(Debug, Serialize)]
+struct TransferLine {
+    coin: String,
+    network: String,
+    tx_id: String,
+    amount: String,
+    credited_usd: Option<Usd>,
+    #[serde(serialize_with = "words::transfer")]
+    state: TransferState,
+    confirmations: u32,
+    confirmations_required: u32,
+    late: bool,
+}
+
+/// Whether the payer of `payment` can choose a coin at `now`, so that it is worth knowing what is offered.
+pub fn can_choose(payment: &Payment, now: Timestamp) -> bool {
+    match step(payment, now) {
+        Step::Choose | Step::Send | Step::Renew => true,
+        Step::Verify | Step::Confirm | Step::Close | Step::End => false,
+    }
+}
+
+fn step(payment: &Payment, now: Timestamp) -> Step {
+    match payment.status(now) {
+        Status::KycRequired => Step::Verify,
+        Status::Pending | Status::PartiallyPaid if is_overdue(payment, now) => Step::Close,
+        Status::Pending | Status::PartiallyPaid => next_step(payment, now),
+        Status::Paid | Status::Overpaid | Status::Expired | Status::Cancelled | Status::Refunded => Step::End,
+    }
+}
+
+/// Money that is on its way counts as paid here, so that nobody is asked to send it twice.
+fn next_step(payment: &Payment, now: Timestamp) -> Step {
+    let left = payment.still_due();
+    match payment.quote() {
+        _ if left == Cents::ZERO => Step::Confirm,
+        None => Step::Choose,
+        Some(quote) if payment.local(now) < quote.until && quote.usd == left => Step::Send,
+        Some(_) => Step::Renew,
+    }
+}
+
+fn is_overdue(payment: &Payment, now: Timestamp) -> bool {
+    payment.local(now) >= payment.terms().expires_at()
+}
+
+impl PayView {
+    /// What the payer of `payment` sees at `now`, when `offered` can be chosen.
+    pub fn new(
+        payment: &Payment,
+        chains: &Chains,
+        offered: &[OfferedCoin],
+        now: Timestamp,
+    ) -> Result<PayView, serde_json::Error> {
+        let (terms, request) = (payment.terms(), &payment.terms().request);
+        let (status, step) = (payment.status(now), step(payment, now));
+        let (selection, quote) = (payment.selection(), payment.quote());
+        let chain = selection.and_then(|selected| Some(chains.coin(&selected.coin)?.0));
+        let held = quote.filter(|_| step == Step::Send);
+        let mut view = PayView {
+            short_code: payment.id().code().to_string(),
+            title: request.title.clone(),
+            description: request.description.clone(),
+            livemode: payment.is_live(),
+            status,
+            step,
+            kyc_status: payment.identity().status,
+            kyc_attempts_left: payment.identity().attempts_left(),
+            kyc_method: request.kyc_method,
+            allow_bankid: request.allow_bankid,
+            amount_due_usd: Usd(terms.due()),
+            amount_received_usd: Usd(payment.received()),
+            still_due_usd: Usd(payment.still_due()),
+            overpaid_usd: Usd(payment.overpaid()),
+            selected_coin: selection.map(|selected| selected.coin.to_string()),
+            network: chain.map(|chain| network(payment, chain)),
+            wallet_address: selection.map(|selected| selected.address.clone()),
+            coin_amount: quote.map(|quote| quote.units.display(quote.decimals)),
+            rate_usd: quote.map(|quote| quote.rate.to_string()),
+            rate_expires_at: quote.map(|quote| Time(quote.until)),
+            payment_link: held.and_then(|quote| payment_link(payment, chains, quote)),
+            coins: coin_lines(payment, chains, offered),
+            transfers: payment.transfers().map(|transfer| TransferLine::new(payment, transfer)).collect(),
+            late: payment.has_late_money(),
+            ended: step == Step::End,
+            expires_at: Time(terms.expires_at()),
+            server_time: Time(Timestamp::default()),
+            fingerprint: String::new(),
+        };
+        view.fingerprint = fingerprint(&serde_json::to_vec(&view)?);
+        view.server_time = Time(payment.local(now));
+        Ok(view)
+    }
+}
+
+impl TransferLine {
+    fn new(payment: &Payment, transfer: &Transfer) -> TransferLine {
+        let movement = transfer.movement();
+        TransferLine {
+            coin: movement.coin.to_string(),
+            network: title_case(&movement.chain),
+            tx_id: movement.tx_id.clone(),
+            amount: movement.units.display(movement.decimals),
+            credited_usd: transfer.credit(payment.quotes()).map(|credit| Usd(credit.floor())),
+            state: payment.state(transfer),
+            confirmations: transfer.confirmations(),
+            confirmations_required: movement.confirmations_required,
+            late: payment.is_late(transfer),
+        }
+    }
+}
+
+/// What can be chosen. Once money was seen that is only the coin it came in (R19).
+fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin]) -> Vec<CoinLine> {
+    let settled = payment.selection().filter(|_| payment.money_was_seen());
+    let open = offered.iter().filter(|offer| settled.is_none_or(|selected| selected.coin == offer.coin));
+    let line = |offer: &OfferedCoin| {
+        let (chain, coin) = chains.coin(&offer.coin)?;
+        let units = Units::worth(payment.still_due(), offer.rate, coin.decimals).ok()?;
+        Some(CoinLine {
+            coin: coin.id.to_string(),
+            network: network(payment, chain),
+            rate_usd: offer.rate.to_string(),
+            estimate: estimate(units, coin.decimals),
+        })
+    };
+    open.filter_map(line).collect()
+}
+
+/// The network's name; of a test payment the one that its links name, so that nobody takes it for the live one.
+fn network(payment: &Payment, chain: &Chain) -> String {
+    let name = title_case(&chain.id);
+    match chain.family {
+        Family::Evm { .. } if payment.is_live() => name,
+        Family::Evm { test_chain_id, .. } => format!("{name} test network (chain id {test_chain_id})"),
+    }
+}
+
+fn title_case(chain: &ChainId) -> String {
+    let mut letters = chain.as_str().chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+/// The amount's first significant digits: what to expect, not what to send.
+fn estimate(units: Units, decimals: Decimals) -> String {
+    let exact = units.display(decimals);
+    let whole = exact.find('.').unwrap_or(exact.len());
+    let first = exact.find(|digit: char| matches!(digit, '1'..='9')).unwrap_or(0);
+    let end = first.saturating_add(ESTIMATE_DIGITS).saturating_add(usize::from(first < whole)).max(whole);
+    exact.get(..end).unwrap_or(&exact).trim_end_matches('.').to_owned()
+}
+
+fn fingerprint(shown: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(shown).into();
+    let (head, _) = digest.split_first_chunk::<FINGERPRINT_BYTES>().unwrap_or((&[0; FINGERPRINT_BYTES], &[]));
+    format!("{:016x}", u64::from_be_bytes(*head))
+}

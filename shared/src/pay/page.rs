@@ -1,0 +1,183 @@
+//! The pay page's HTML, its one style and its one script, and the policy that lets a browser run nothing else.
+
+use askama::Template;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use qrcode::render::svg;
+use qrcode::types::QrError;
+use qrcode::{EcLevel, QrCode};
+use sha2::{Digest, Sha256};
+
+use super::{PayView, Step};
+use crate::json::Time;
+use crate::moment::DAY_SECONDS;
+use crate::money::Cents;
+use crate::payment::{KycMethod, KycStatus, Status, TransferState};
+
+/// Inlined, so that the page is one request and needs nobody else.
+const STYLE: &str = include_str!("../../templates/pay/style.css");
+
+/// Inlined as well.
+const SCRIPT: &str = include_str!("../../templates/pay/script.js");
+
+/// A description longer than this is folded away, so that address and amount stay in sight.
+const DESCRIPTION_SHOWN: usize = 140;
+
+const HOUR_SECONDS: u64 = 60 * 60;
+
+/// The page of one payment.
+#[derive(Debug, Template)]
+#[template(path = "pay/payment.html")]
+pub struct PayPage<'a> {
+    view: &'a PayView,
+    qr: Option<String>,
+    fixed_rates: bool,
+}
+
+/// A page that says one thing: there is no such payment, or a choice was refused.
+#[derive(Debug, Template)]
+#[template(path = "pay/message.html")]
+pub struct Message<'a> {
+    /// In a few words.
+    pub title: &'a str,
+    /// In a sentence or two.
+    pub text: &'a str,
+    /// The payment to go back to, by its short code.
+    pub back: Option<String>,
+}
+
+impl<'a> PayPage<'a> {
+    /// The page for `view`; `fixed_rates` says that prices follow no market.
+    pub fn new(view: &'a PayView, fixed_rates: bool) -> Result<PayPage<'a>, QrError> {
+        let qr = view.payment_link.as_deref().map(qr_code).transpose()?;
+        Ok(PayPage { view, qr, fixed_rates })
+    }
+
+    /// The payment's state in a few words: heading, browser's title and what a screen reader announces.
+    fn headline(&self) -> &'static str {
+        match self.view.step {
+            Step::Verify => match self.view.kyc_status {
+                KycStatus::UnderReview => "Your identity is being checked",
+                KycStatus::Rejected => "Your identity could not be verified",
+                KycStatus::NotStarted | KycStatus::InProgress | KycStatus::Approved => "Verify your identity",
+            },
+            Step::Choose => "Choose how to pay",
+            Step::Send if self.part_came() => "Send the rest",
+            Step::Send => "Send your payment",
+            Step::Renew if self.part_came() => "Part of it has arrived",
+            Step::Renew => "The price is no longer held",
+            Step::Confirm => "Your payment is on its way",
+            Step::Close => "The time to pay is over",
+            Step::End => match self.view.status {
+                Status::Paid => "Paid",
+                Status::Overpaid => "Paid, with more than was due",
+                Status::Cancelled => "Cancelled",
+                Status::Refunded => "Refunded",
+                Status::Expired | Status::KycRequired | Status::Pending | Status::PartiallyPaid => "Expired",
+            },
+        }
+    }
+
+    /// Whether some of what is due was sent already, counted or not.
+    fn part_came(&self) -> bool {
+        self.view.still_due_usd != self.view.amount_due_usd
+    }
+
+    fn is_paid(&self) -> bool {
+        self.view.status.is_paid()
+    }
+
+    /// How the payer proves identity, after "you will".
+    fn identification(&self) -> &'static str {
+        match (self.view.kyc_method, self.view.allow_bankid) {
+            (KycMethod::BankId, _) => "identify yourself with BankID",
+            (KycMethod::IdUpload, true) => "identify yourself with an identity document or with BankID",
+            (KycMethod::IdUpload, false) => "identify yourself with an identity document",
+        }
+    }
+
+    /// For the browser's own title bar, where no style can isolate text that turns the writing direction around.
+    fn plain_title(&self) -> String {
+        let turns = |character: &char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        self.view.title.chars().filter(|character| !turns(character)).collect()
+    }
+
+    fn description_is_long(&self) -> bool {
+        let long = |text: &String| text.chars().count() > DESCRIPTION_SHOWN || text.lines().count() > 2;
+        self.view.description.as_ref().is_some_and(long)
+    }
+
+    /// How many steps of the line are behind the payer: identity, coin, payment, done.
+    fn place(&self) -> usize {
+        match self.view.step {
+            Step::Verify => 0,
+            Step::Choose => 1,
+            Step::Send | Step::Renew | Step::Confirm | Step::Close => 2,
+            Step::End => 4,
+        }
+    }
+
+    /// Coins other than the one that is selected.
+    fn other_coins(&self) -> Vec<&super::CoinLine> {
+        let selected = self.view.selected_coin.as_deref();
+        self.view.coins.iter().filter(|line| Some(line.coin.as_str()) != selected).collect()
+    }
+
+    /// What a developer can call next on a test payment.
+    fn test_scenarios(&self) -> &'static [&'static str] {
+        match self.view.step {
+            Step::Verify => &["approve_identity", "reject_identity", "pay"],
+            Step::Choose => &["choose_coin", "pay"],
+            Step::Send | Step::Renew => &["transfer", "advance", "pay"],
+            Step::Confirm => &["confirm", "reorg"],
+            Step::Close | Step::End => &[],
+        }
+    }
+
+    fn left_of_rate(&self) -> String {
+        self.view.rate_expires_at.map_or_else(String::new, |until| self.left_until(until))
+    }
+
+    fn left_of_payment(&self) -> String {
+        self.left_until(self.view.expires_at)
+    }
+
+    fn left_until(&self, moment: Time) -> String {
+        left(moment.0.since(self.view.server_time.0))
+    }
+}
+
+/// `14:59`, `3 h 20 min`, `9 d 4 h`: the same words that the script counts down with.
+fn left(seconds: u64) -> String {
+    let (hours, minutes) = (seconds.div_euclid(HOUR_SECONDS), seconds.div_euclid(60));
+    if seconds >= DAY_SECONDS {
+        format!("{} d {} h", seconds.div_euclid(DAY_SECONDS), hours.rem_euclid(24))
+    } else if seconds >= HOUR_SECONDS {
+        format!("{hours} h {} min", minutes.rem_euclid(60))
+    } else {
+        format!("{minutes}:{:02}", seconds.rem_euclid(60))
+    }
+}
+
+/// The link as an SVG image that can stand in a page.
+fn qr_code(link: &str) -> Result<String, QrError> {
+    let code = QrCode::with_error_correction_level(link, EcLevel::M)?;
+    let document = code.render::<svg::Color>().module_dimensions(1, 1).build();
+    let start = document.find("<svg").unwrap_or(0);
+    Ok(document.get(start..).unwrap_or_default().replacen("<svg ", "<svg aria-hidden=\"true\" ", 1))
+}
+
+/// The policy for every page: only its own style and script, by their hashes, and calls to where it came from.
+///
+/// Any site may frame it: the page stands in shops' iframes and holds no session to be misused.
+pub fn content_security_policy() -> String {
+    let (style, script) = (source_hash(STYLE), source_hash(SCRIPT));
+    format!(
+        "default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; img-src data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors *"
+    )
+}
+
+fn source_hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)))
+}

@@ -1,0 +1,73 @@
+//! What the payers' functions share: from a payment to the page or the JSON that shows it.
+
+#[cfg(test)]
+mod tests;
+
+use askama::Template;
+use lambda_http::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::app::App;
+use crate::checkout;
+use crate::http::{self, ApiError, Call, Reply};
+use crate::moment::Timestamp;
+use crate::pay::{Message, PayPage, PayView, can_choose, content_security_policy};
+use crate::payment::Payment;
+
+/// What the page may ask of the browser: to write an amount to the clipboard.
+const PERMISSIONS: &str =
+    "camera=(), clipboard-read=(), clipboard-write=(self), geolocation=(), microphone=(), payment=(), usb=()";
+
+/// The payment that the path names.
+pub async fn payment(app: &App, call: &Call<()>) -> http::Result<Payment> {
+    app.store.payment(call.code()?).await?.ok_or(ApiError::PaymentNotFound)
+}
+
+/// What its payer sees now. What is offered is read only where there is a choice.
+pub async fn view(app: &App, payment: &Payment, now: Timestamp) -> http::Result<PayView> {
+    let offered = if can_choose(payment, now) { checkout::offers(app, payment, now).await? } else { vec![] };
+    Ok(PayView::new(payment, &app.settings.chains, &offered, now)?)
+}
+
+/// The JSON that keeps a page current.
+pub fn state(view: &PayView) -> http::Result {
+    Ok(Reply::ok(view)?.with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+}
+
+/// The page itself.
+pub fn page(app: &App, view: &PayView) -> http::Result {
+    let page = PayPage::new(view, app.settings.fixed_rates).map_err(ApiError::internal)?;
+    html(StatusCode::OK, &page)
+}
+
+/// An error as a page, with a way back where there is a payment (R27).
+pub fn refusal(error: ApiError, call: &Call<()>) -> Reply {
+    let (status, _) = error.public();
+    let detail = format!("{error}.");
+    let (title, text) = match status {
+        StatusCode::NOT_FOUND => (
+            "Payment not found",
+            "There is no payment at this address. Check the link that the shop gave you.",
+        ),
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            ("Something went wrong", "Your payment is safe. Please try again in a minute.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => ("Not possible right now", detail.as_str()),
+        _ => ("That did not work", detail.as_str()),
+    };
+    let known = call.code().ok().filter(|_| status != StatusCode::NOT_FOUND);
+    let message = Message { title, text, back: known.map(|code| code.to_string()) };
+    let reply = html(status, &message).unwrap_or_else(|_| Reply::html(status, String::new()));
+    error.label(reply, &call.request_id)
+}
+
+fn html(status: StatusCode, page: &impl Template) -> http::Result {
+    let body = page.render().map_err(ApiError::internal)?;
+    let policy = HeaderValue::try_from(content_security_policy()).map_err(ApiError::internal)?;
+    Ok(Reply::html(status, body)
+        .with(CONTENT_SECURITY_POLICY, policy)
+        .with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+        .with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+        .with(HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS))
+        .with(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")))
+}
