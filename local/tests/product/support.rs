@@ -32,6 +32,15 @@ Resources:
     Properties:
       Timeout: 1
       Events: { Hasty: { Type: HttpApi, Properties: { Method: GET, Path: /sleep } } }
+  Slow:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: echo } }
+    Properties:
+      Timeout: 20
+      Events:
+        Tick:
+          Type: ScheduleV2
+          Properties: { ScheduleExpression: rate(1 minute), Input: '{"do":"sleep","seconds":1}' }
   Single:
     Type: AWS::Serverless::Function
     Metadata: { BuildProperties: { Binary: echo } }
@@ -81,6 +90,23 @@ pub async fn start() -> Local {
 pub fn is_alive(pid: u64) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))
+}
+
+/// How often a function has printed this.
+pub fn printed(local: &Local, function: &str, text: &str) -> usize {
+    let line =
+        |line: &&String| line.starts_with(&format!("{function} ")) && line.ends_with(&format!("| {text}"));
+    local.log().iter().filter(line).count()
+}
+
+/// Returns when a function has been called so often.
+pub async fn called(local: &Local, function: &str, times: usize) {
+    let enough = async {
+        while printed(local, function, "called") < times {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, enough).await.unwrap_or_else(|_| panic!("{function} is not called"));
 }
 
 /// Returns when the process has ended.
