@@ -17,8 +17,8 @@ pub enum BuildError {
     /// Cargo cannot be run.
     #[error("cargo cannot be started: {0}")]
     NoCargo(String),
-    /// The functions do not compile; cargo has said why, or its words are here.
-    #[error("the functions do not compile\n{0}")]
+    /// The functions do not compile; cargo has said why, or its words are here on lines of their own.
+    #[error("the functions do not compile{0}")]
     Failed(String),
 }
 
@@ -53,7 +53,7 @@ async fn build(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
         (status.success(), String::new())
     } else {
         let output = cargo.output().await.map_err(|error| BuildError::NoCargo(error.to_string()))?;
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (output.status.success(), format!("\n{}", String::from_utf8_lossy(&output.stderr)))
     };
     if success { Ok(target.join("debug")) } else { Err(BuildError::Failed(said)) }
 }

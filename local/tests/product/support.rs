@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local::{Local, Options};
+use reqwest::Client;
+use serde_json::{Value, json};
 
 /// Generous, because the machine may be busy; nothing waits this long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,6 +86,30 @@ pub fn options(folder: &Path) -> Options {
 pub async fn start() -> Local {
     let folder = tempfile::tempdir().unwrap();
     Local::start(options(folder.path())).await.unwrap()
+}
+
+/// Calls the database as an SDK would.
+pub async fn database(endpoint: &str, operation: &str, request: &Value) -> Value {
+    let authorization = "AWS4-HMAC-SHA256 Credential=a/20260101/eu-north-1/dynamodb/aws4_request, \
+                         SignedHeaders=host, Signature=a";
+    let response = Client::new()
+        .post(endpoint)
+        .header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"))
+        .header("Content-Type", "application/x-amz-json-1.0")
+        .header("Authorization", authorization)
+        .header("X-Amz-Date", "20260101T000000Z")
+        .body(request.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200, "{operation}");
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// Writes an item of the table `Things`.
+pub async fn put(endpoint: &str, id: &str, n: u32) {
+    let item = json!({ "id": { "S": id }, "n": { "N": n.to_string() } });
+    database(endpoint, "PutItem", &json!({ "TableName": "Things", "Item": item })).await;
 }
 
 /// Whether a process is there and not a zombie.
