@@ -10,8 +10,21 @@ use serde_json::{Value, json};
 /// Generous, because the machine may be busy; nothing waits this long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The accounts and keys are where the program `local` makes its demo merchant.
 pub const TEMPLATE: &str = r#"
+Globals:
+  Function: { Environment: { Variables: { ACCOUNTS_TABLE: !Ref Accounts, KEYS_TABLE: !Ref Keys } } }
 Resources:
+  Accounts:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{ AttributeName: account, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: account, AttributeType: S }]
+  Keys:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{ AttributeName: key_hash, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: key_hash, AttributeType: S }]
   Things:
     Type: AWS::DynamoDB::Table
     Properties:
