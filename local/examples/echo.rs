@@ -17,6 +17,7 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn answer(event: LambdaEvent<Value>) -> Result<Value, Error> {
+    println!("called");
     let payload = event.payload;
     if let Some(records) = payload.get("Records").and_then(Value::as_array) {
         return record(records);

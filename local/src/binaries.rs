@@ -17,8 +17,8 @@ pub enum BuildError {
     /// Cargo cannot be run.
     #[error("cargo cannot be started: {0}")]
     NoCargo(String),
-    /// The functions do not compile; cargo has said why, or its words are here.
-    #[error("the functions do not compile\n{0}")]
+    /// The functions do not compile; cargo has said why, or its words are here on lines of their own.
+    #[error("the functions do not compile{0}")]
     Failed(String),
 }
 
@@ -28,7 +28,7 @@ pub fn workspace() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// Compiles all programs that the template names, once per process, and returns the folder of their programs.
+/// Compiles all programs that the template names, once per process, and returns their folder.
 /// With `show`, cargo's progress goes to the terminal; without, its words come with the error.
 pub async fn build_functions(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
     static BUILT: OnceCell<Result<PathBuf, BuildError>> = OnceCell::const_new();
@@ -39,11 +39,7 @@ async fn build(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
     let target = target();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace()).args(["build", "--bins", "--target-dir"]).arg(&target);
-    // Beside ourselves, so that both builds agree on the features of dependencies and compile them once.
-    cargo.args(["--package", env!("CARGO_PKG_NAME")]);
-    for package in &product.programs {
-        cargo.args(["--package", package]);
-    }
+    cargo.args(packages(product, show));
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_outer_cargo(&name.to_string_lossy())) {
         cargo.env_remove(name);
     }
@@ -53,9 +49,19 @@ async fn build(product: &Product, show: bool) -> Result<PathBuf, BuildError> {
         (status.success(), String::new())
     } else {
         let output = cargo.output().await.map_err(|error| BuildError::NoCargo(error.to_string()))?;
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (output.status.success(), format!("\n{}", String::from_utf8_lossy(&output.stderr)))
     };
     if success { Ok(target.join("debug")) } else { Err(BuildError::Failed(said)) }
+}
+
+/// What to build beside the functions, so that dependencies get the same features as in the build that we come from
+/// and are not compiled again: for a person that is `cargo local`, for tests the whole workspace.
+fn packages(product: &Product, show: bool) -> Vec<String> {
+    if !show {
+        return vec!["--workspace".into()];
+    }
+    let ours = std::iter::once(env!("CARGO_PKG_NAME").to_owned());
+    ours.chain(product.programs.iter().cloned()).flat_map(|name| ["--package".to_owned(), name]).collect()
 }
 
 /// What `cargo run` and `cargo test` set for us. Build scripts watch some of it, and would run again each time.

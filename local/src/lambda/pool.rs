@@ -106,9 +106,9 @@ impl Pool {
         self.start_processes(&mut state);
     }
 
-    /// Starts a process for every waiting call that no starting process will take, within the limit.
+    /// Starts a process for every waiting call that no other will take soon, within the limit.
     fn start_processes(self: &Arc<Pool>, state: &mut State) {
-        while state.starting() < state.waiting.len() && state.processes.len() < self.processes {
+        while state.soon_idle() < state.waiting.len() && state.processes.len() < self.processes {
             let number = state.last_number.saturating_add(1);
             state.last_number = number;
             match self.launch.start(number) {
@@ -210,8 +210,10 @@ impl Pool {
 }
 
 impl State {
-    fn starting(&self) -> usize {
-        self.processes.values().filter(|process| !process.started).count()
+    /// Processes that are about to ask for a call: they start, or have just answered one.
+    fn soon_idle(&self) -> usize {
+        let free = self.processes.values().filter(|process| process.running.is_none()).count();
+        free.saturating_sub(self.idle.len())
     }
 
     /// Gives waiting calls to idle processes until there are no more of either.

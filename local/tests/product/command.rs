@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::support::{PATIENCE, TEMPLATE, ended, programs};
+use crate::support::{PATIENCE, TEMPLATE, database, ended, programs, put};
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let template = folder.join("template.yaml");
@@ -21,12 +21,23 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// The running program, what it goes on to say, and its database.
+struct Running {
+    child: Child,
+    _lines: Lines<BufReader<ChildStdout>>,
+    database: String,
+}
+
 /// Starts the program and returns when it has said that it answers.
-async fn start(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
+async fn start(folder: &Path) -> Running {
     let mut child = command(folder, &["--port", "0", "--database-port", "0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut database = String::new();
     let said = tokio::time::timeout(PATIENCE, async {
         while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(endpoint) = line.strip_prefix("Database") {
+                endpoint.trim().clone_into(&mut database);
+            }
             if line.starts_with("Ctrl-C") {
                 return true;
             }
@@ -34,7 +45,7 @@ async fn start(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
         false
     });
     assert!(said.await.unwrap(), "it ended before it answered");
-    (child, lines)
+    Running { child, _lines: lines, database }
 }
 
 async fn output(folder: &Path, arguments: &[&str]) -> Output {
@@ -64,10 +75,10 @@ async fn signal(child: &Child, name: &str) {
 async fn ctrl_c_and_sigterm_end_everything_well() {
     for name in ["-INT", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
-        let (mut child, _lines) = start(folder.path()).await;
+        let mut running = start(folder.path()).await;
         let function = function(folder.path()).await;
-        signal(&child, name).await;
-        let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+        signal(&running.child, name).await;
+        let status = tokio::time::timeout(PATIENCE, running.child.wait()).await.unwrap().unwrap();
         assert_eq!(status.code(), Some(0), "{name}");
         ended(function).await;
     }
@@ -76,15 +87,17 @@ async fn ctrl_c_and_sigterm_end_everything_well() {
 #[tokio::test]
 async fn after_kill_9_functions_end_and_the_data_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut child, _lines) = start(folder.path()).await;
+    let mut first = start(folder.path()).await;
     let function = function(folder.path()).await;
     let key = variable(folder.path(), "CRYPTOGAP_TEST_KEY");
-    child.kill().await.unwrap();
+    put(&first.database, "kept", 7).await;
+    first.child.kill().await.unwrap();
     ended(function).await;
-    let (child, _lines) = start(folder.path()).await;
+    let second = start(folder.path()).await;
     assert_eq!(variable(folder.path(), "CRYPTOGAP_TEST_KEY"), key);
+    let get = json!({ "TableName": "Things", "Key": { "id": { "S": "kept" } } });
+    assert_eq!(database(&second.database, "GetItem", &get).await["Item"]["n"]["N"], "7");
     self::function(folder.path()).await;
-    drop(child);
 }
 
 #[tokio::test]
@@ -103,7 +116,7 @@ async fn a_port_in_use_is_one_clear_sentence() {
 #[tokio::test]
 async fn a_data_folder_in_use_is_one_clear_sentence() {
     let folder = tempfile::tempdir().unwrap();
-    let (_child, _lines) = start(folder.path()).await;
+    let _running = start(folder.path()).await;
     let output = output(folder.path(), &["--port", "0", "--database-port", "0"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();

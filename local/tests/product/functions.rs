@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use local::{InvokeError, Local};
+use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::support::{ended, is_alive, options, start};
+use crate::support::{called, ended, is_alive, options, printed, start};
 
 async fn pid(local: &Local, function: &str) -> u64 {
     local.invoke(function, json!({})).await.unwrap()["pid"].as_u64().unwrap()
@@ -118,12 +119,17 @@ async fn a_function_that_cannot_start_says_why() {
 }
 
 #[tokio::test]
-async fn shutdown_leaves_no_process_and_fails_what_runs() {
+async fn shutdown_leaves_no_process_idle_or_busy() {
     let local = start().await;
-    let idle = pid(&local, "Echo").await;
-    assert!(is_alive(idle));
+    let idle = pid(&local, "Single").await;
+    let busy = pid(&local, "Echo").await;
+    let url = format!("{}/sleep", local.base_url());
+    let call = tokio::spawn(async move { Client::new().post(url).send().await.unwrap().status() });
+    called(&local, "Echo", 2).await;
+    assert!(is_alive(idle) && is_alive(busy));
     local.shutdown().await;
-    assert!(!is_alive(idle));
+    assert!(!is_alive(idle) && !is_alive(busy));
+    assert_eq!(call.await.unwrap(), 500);
 }
 
 #[tokio::test]
@@ -135,29 +141,28 @@ async fn dropping_ends_the_processes_too() {
 }
 
 #[tokio::test]
-async fn a_schedule_runs_at_start_and_when_it_is_ticked() {
+async fn a_schedule_runs_at_start_and_never_beside_itself() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path());
     options.schedules = true;
     let local = Local::start(options).await.unwrap();
-    let reply = local.tick("Echo").await.unwrap();
-    assert_eq!(reply["event"]["detail-type"], "Scheduled Event");
-    // The run at start was first, or the tick would have run beside it in a second process.
-    assert_eq!(started(&local, "Echo"), 1);
+    called(&local, "Slow", 1).await;
+    let reply = local.tick("Slow").await.unwrap();
+    assert_eq!(reply["event"]["do"], "sleep", "the schedule's own input");
+    assert_eq!(printed(&local, "Slow", "called"), 2);
+    // The run at start was still going on: beside it, the tick would have needed a second process.
+    assert_eq!(printed(&local, "Slow", "started"), 1);
     local.shutdown().await;
 }
 
 #[tokio::test]
-async fn without_schedules_nothing_runs_by_itself() {
+async fn a_tick_is_the_usual_event_and_nothing_runs_without_schedules() {
     let local = start().await;
-    pid(&local, "Single").await;
-    assert_eq!(started(&local, "Echo"), 0);
+    let reply = local.tick("Echo").await.unwrap();
+    assert_eq!(reply["event"]["detail-type"], "Scheduled Event");
+    assert_eq!(printed(&local, "Echo", "called"), 1);
+    assert_eq!(printed(&local, "Slow", "called"), 0);
     local.shutdown().await;
-}
-
-fn started(local: &Local, function: &str) -> usize {
-    let lines = local.log();
-    lines.iter().filter(|line| line.starts_with(function) && line.ends_with("| started")).count()
 }
 
 #[tokio::test]

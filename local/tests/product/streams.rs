@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use local::{Data, Local};
-use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::options;
+use crate::support::{options, put};
 
 async fn start(folder: &Path) -> Local {
     let mut options = options(folder);
@@ -15,24 +14,6 @@ async fn start(folder: &Path) -> Local {
     let out = folder.join("out").display().to_string();
     options.function_environment.insert("Told".into(), BTreeMap::from([("OUT".into(), out)]));
     Local::start(options).await.unwrap()
-}
-
-async fn put(local: &Local, id: &str, n: u32) {
-    let item = json!({ "TableName": "Things", "Item": { "id": { "S": id }, "n": { "N": n.to_string() } } });
-    let response = Client::new()
-        .post(local.dynamodb_endpoint())
-        .header("X-Amz-Target", "DynamoDB_20120810.PutItem")
-        .header("Content-Type", "application/x-amz-json-1.0")
-        .header(
-            "Authorization",
-            "AWS4-HMAC-SHA256 Credential=a/20260101/eu-north-1/dynamodb/aws4_request, SignedHeaders=host, Signature=a",
-        )
-        .header("X-Amz-Date", "20260101T000000Z")
-        .body(item.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
 }
 
 fn told(folder: &Path) -> Vec<Value> {
@@ -49,9 +30,9 @@ async fn wanted_changes_arrive_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let local = start(folder.path()).await;
     for n in 0..25 {
-        put(&local, &format!("t{n:02}"), n).await;
+        put(local.dynamodb_endpoint(), &format!("t{n:02}"), n).await;
     }
-    put(&local, "t00", 100).await;
+    put(local.dynamodb_endpoint(), "t00", 100).await;
     local.streams_idle().await.unwrap();
     let told = told(folder.path());
     let expected: Vec<String> = (0..25).map(|n| format!("t{n:02}")).collect();
@@ -71,7 +52,7 @@ async fn a_batch_that_fails_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let local = start(folder.path()).await;
     std::fs::write(folder.path().join("out.fail"), "").unwrap();
-    put(&local, "a", 1).await;
+    put(local.dynamodb_endpoint(), "a", 1).await;
     local.streams_idle().await.unwrap();
     assert_eq!(ids(&told(folder.path())), ["a"]);
     assert!(!folder.path().join("out.fail").exists(), "it had failed first");
@@ -82,11 +63,11 @@ async fn a_batch_that_fails_is_tried_again() {
 async fn a_restart_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let local = start(folder.path()).await;
-    put(&local, "a", 1).await;
+    put(local.dynamodb_endpoint(), "a", 1).await;
     local.streams_idle().await.unwrap();
     local.shutdown().await;
     let local = start(folder.path()).await;
-    put(&local, "b", 1).await;
+    put(local.dynamodb_endpoint(), "b", 1).await;
     local.streams_idle().await.unwrap();
     assert_eq!(ids(&told(folder.path())), ["a", "b"]);
     local.shutdown().await;
