@@ -49,9 +49,10 @@ pub struct Swept {
 /// Looks at every payment that is due, from the stored hour up to now.
 pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept, SweepError> {
     let started_at = clock.now();
-    let stored = store.sweep_hour().await?;
-    // Nothing can have been due longer ago than the oldest payment's life.
-    let first = stored.unwrap_or_else(|| hour_of(started_at.minus(LIFETIME_SECONDS).minus(DAY_SECONDS)));
+    let first = match store.sweep_hour().await? {
+        Some(hour) => hour,
+        None => first_hour(store, started_at).await?,
+    };
     let windows = Windows::read(store, chains).await?;
     let mut swept = Swept::default();
     let (mut oldest, mut unfinished) = (first, first);
@@ -81,6 +82,17 @@ pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept
         swept.lag_seconds = clock.now().since(oldest);
     }
     Ok(swept)
+}
+
+/// Where the first run of all begins: now, unless payments are waiting already; none can have waited for longer than
+/// its life.
+async fn first_hour(store: &Store, now: Timestamp) -> Result<Timestamp, StoreError> {
+    let back = if store.any_open_payment().await? {
+        LIFETIME_SECONDS.saturating_add(DAY_SECONDS)
+    } else {
+        HOUR_SECONDS
+    };
+    Ok(hour_of(now.minus(back)))
 }
 
 /// Looks at what is due of one shard of an hour, page by page.

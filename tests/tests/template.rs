@@ -41,7 +41,7 @@ const RIGHTS: [(&str, &str); 13] = [
     ),
     (
         "expire-payments",
-        "PaymentsTable GetItem PutItem, PaymentsTable/index/due Query, ChainsTable GetItem PutItem",
+        "PaymentsTable GetItem PutItem, PaymentsTable/index/due Query Scan, ChainsTable GetItem PutItem",
     ),
     (
         "watch-chain",

@@ -92,6 +92,12 @@ impl Store {
         Err(StoreError::Contended.into())
     }
 
+    /// Whether any payment is open.
+    pub async fn any_open_payment(&self) -> Result<bool, StoreError> {
+        let scan = self.client.scan().table_name(&self.tables.payments).index_name("due").limit(1);
+        Ok(scan.send().await.map_err(failed)?.count > 0)
+    }
+
     /// Codes of payments whose `next_check` lies in `hour` and is not after `now`, on one shard; at most a page.
     pub async fn due_codes(
         &self,

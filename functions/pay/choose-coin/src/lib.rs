@@ -5,7 +5,7 @@
 
 use shared::app::App;
 use shared::chain::CoinId;
-use shared::http::{self, ApiError, Call, Reply};
+use shared::http::{self, Call, Reply};
 use shared::payment::{Code, InvalidParameter, Payment};
 use shared::{checkout, payer};
 
