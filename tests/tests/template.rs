@@ -13,11 +13,11 @@ use shared::http::routes::{ROUTES, Route};
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
 const RIGHTS: [(&str, &str); 13] = [
-    ("create-payment", "PaymentsTable PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
-        "PaymentsTable BatchGetItem, PaymentsTable/index/by_merchant Query, PaymentsTable/index/by_status Query, \
-         KeysTable GetItem UpdateItem, AccountsTable GetItem",
+        "PaymentsTable BatchGetItem GetItem, PaymentsTable/index/by_merchant Query, \
+         PaymentsTable/index/by_status Query, KeysTable GetItem UpdateItem, AccountsTable GetItem",
     ),
     ("get-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     ("cancel-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),

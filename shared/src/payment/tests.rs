@@ -20,7 +20,7 @@ fn ethereum() -> ChainId {
     ChainId::new("ethereum").unwrap()
 }
 
-fn at(seconds: u64) -> Timestamp {
+pub(crate) fn at(seconds: u64) -> Timestamp {
     CREATED.plus(seconds)
 }
 
@@ -63,11 +63,11 @@ fn offer(name: &str, dollars: u64) -> Offer {
     Offer { coin: coin(name), decimals: Decimals::new(2).unwrap(), rate, address }
 }
 
-fn chosen() -> Payment {
+pub(crate) fn chosen() -> Payment {
     approved().apply(Event::Choose(offer("ETH", 2_500)), at(10)).unwrap()
 }
 
-fn movement(number: u8, units: u128) -> Movement {
+fn movement(number: u32, units: u128) -> Movement {
     Movement {
         id: TransferId::new(format!("ethereum:0x{number}:native:0xabc:0")),
         coin: coin("ETH"),
@@ -80,7 +80,7 @@ fn movement(number: u8, units: u128) -> Movement {
     }
 }
 
-fn report(number: u8, units: u128, sequence: u64, standing: Standing) -> Report {
+fn report(number: u32, units: u128, sequence: u64, standing: Standing) -> Report {
     let moment = match standing {
         Standing::Unconfirmed { at } => Some(at),
         Standing::InBlock { block, .. } => Some(block.time),
@@ -100,7 +100,7 @@ fn in_block(seconds: u64, confirmations: u32) -> Standing {
     Standing::InBlock { block: BlockAt { height: seconds / 12, time: at(seconds) }, confirmations }
 }
 
-fn counted(payment: &Payment, number: u8, units: u128, seconds: u64) -> Payment {
+pub(crate) fn counted(payment: &Payment, number: u32, units: u128, seconds: u64) -> Payment {
     let sequence = payment.transfers().count() as u64 + 1;
     payment
         .apply(Event::Reported(report(number, units, sequence, in_block(seconds, REQUIRED))), at(seconds))
@@ -124,7 +124,7 @@ fn arb_standing() -> impl Strategy<Value = Standing> {
 
 /// Four transfers of fixed size; the watcher's order is the place in the list.
 fn arb_reports() -> impl Strategy<Value = Vec<Report>> {
-    let one = (0..4_u8, arb_standing());
+    let one = (0..4_u32, arb_standing());
     prop::collection::vec(one, 0..10).prop_map(|all| {
         let numbered = all.into_iter().enumerate();
         numbered
@@ -150,7 +150,7 @@ fn arb_command() -> impl Strategy<Value = Event> {
 fn arb_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => arb_command(),
-        3 => (0..4_u8, 0..20_u64, arb_standing())
+        3 => (0..4_u32, 0..20_u64, arb_standing())
             .prop_map(|(number, sequence, standing)| Event::Reported(report(number, u128::from(number) + 1, sequence, standing))),
     ]
 }

@@ -1,6 +1,7 @@
 //! The Payments table: one item per payment, and one way to change it.
 
 mod listing;
+mod overflow;
 mod row;
 
 pub use listing::{Listing, Page, PageRequest};
@@ -9,8 +10,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
-use self::row::Row;
-use super::attribute::{n, s};
+use super::attribute::{Item, n, s};
 use super::{ATTEMPTS, Store, StoreError, failed};
 use crate::moment::Timestamp;
 use crate::payment::{Code, Payment};
@@ -37,12 +37,12 @@ impl Store {
 
     /// Writes a payment that is not there yet, or returns the one that is.
     pub async fn insert_payment(&self, payment: &Payment) -> Result<Option<Payment>, StoreError> {
-        let row = Row::new(payment, 1).into_item()?;
+        let (item, _) = overflow::items(payment, 1)?;
         let put = self
             .client
             .put_item()
             .table_name(&self.tables.payments)
-            .set_item(Some(row))
+            .set_item(Some(item))
             .condition_expression("attribute_not_exists(code)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -54,7 +54,7 @@ impl Store {
                     return Err(StoreError::Contended);
                 };
                 let item = there.item.ok_or_else(|| StoreError::Malformed("no old item came back".into()))?;
-                Ok(Some(Row::read(item)?.payment))
+                Ok(Some(self.whole(item).await?.payment))
             }
             Err(error) => Err(failed(error)),
         }
@@ -122,26 +122,27 @@ impl Store {
 
     /// The payment under `code`, ready to be changed without reading it again.
     pub async fn find_payment(&self, code: Code) -> Result<Option<Found>, StoreError> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.tables.payments)
-            .key("code", s(code.to_string()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed)?;
-        found.item.map(Row::read).transpose()
+        match self.payment_item(code).await? {
+            Some(item) => self.whole(item).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn payment_item(&self, code: Code) -> Result<Option<Item>, StoreError> {
+        self.item(&code.to_string()).await
     }
 
     /// Whether the write went through; `false` when somebody else's came first.
     async fn replace_payment(&self, payment: &Payment, read: u64) -> Result<bool, StoreError> {
-        let row = Row::new(payment, read.saturating_add(1)).into_item()?;
+        let (item, rest) = overflow::items(payment, read.saturating_add(1))?;
+        if !rest.is_empty() {
+            return self.replace_items(item, rest, read).await;
+        }
         let put = self
             .client
             .put_item()
             .table_name(&self.tables.payments)
-            .set_item(Some(row))
+            .set_item(Some(item))
             .condition_expression("version = :read")
             .expression_attribute_values(":read", n(read))
             .send()

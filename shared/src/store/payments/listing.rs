@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use super::row::{self, Row};
+use super::row;
 use crate::moment::Timestamp;
 use crate::payment::{Code, LIFETIME_SECONDS, MerchantId, Mode, Payment, PaymentId, Status};
 use crate::store::attribute::{Item, s, text};
@@ -163,7 +163,7 @@ impl Store {
         let mut found = HashMap::new();
         for batch in ids.chunks(BATCH) {
             for item in self.batch(batch).await? {
-                let payment = Row::read(item)?.payment;
+                let payment = self.whole(item).await?.payment;
                 found.insert(payment.id(), payment);
             }
         }

@@ -63,6 +63,9 @@ pub(super) struct Row {
     quotes: Vec<QuoteRow>,
     #[serde(default, skip_serializing_if = "is_default")]
     transfers: BTreeMap<String, TransferRow>,
+    /// Further items with the transfers that this one has no room for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    chunks: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     windows: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +109,7 @@ struct QuoteRow {
 
 /// Units are text: a number of DynamoDB has 38 digits, a coin may need 39.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
-struct TransferRow {
+pub(super) struct TransferRow {
     coin: String,
     decimals: u8,
     chain: String,
@@ -206,6 +209,7 @@ impl Row {
                 .iter()
                 .map(|(id, transfer)| (id.to_string(), TransferRow::new(transfer)))
                 .collect(),
+            chunks: 0,
             windows: progress.windows.iter().map(|(chain, height)| (chain.to_string(), *height)).collect(),
             ending: progress.ending.map(|ending| ending.as_str().into()),
             late_accepted_at: progress.late_accepted_at.map(|at| at.0),
@@ -223,9 +227,19 @@ impl Row {
         serde_dynamo::to_item(self).map_err(|error| StoreError::Malformed(error.to_string()))
     }
 
-    pub(super) fn read(item: Item) -> Result<Found, StoreError> {
-        let row: Row =
+    pub(super) fn transfers_mut(&mut self) -> &mut BTreeMap<String, TransferRow> {
+        &mut self.transfers
+    }
+
+    pub(super) fn set_chunks(&mut self, chunks: u32) {
+        self.chunks = chunks;
+    }
+
+    /// The payment of an item and the transfers that lie elsewhere.
+    pub(super) fn read(item: Item, elsewhere: BTreeMap<String, TransferRow>) -> Result<Found, StoreError> {
+        let mut row: Row =
             serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))?;
+        row.transfers.extend(elsewhere);
         let version = row.version;
         Ok(Found { payment: row.payment()?, version })
     }
@@ -458,7 +472,7 @@ mod tests {
         #[test]
         fn a_payment_read_back_is_the_payment_written(payment in arb_payment(), version in 1..u64::MAX) {
             let item = Row::new(&payment, version).into_item().unwrap();
-            let read = Row::read(item).unwrap();
+            let read = Row::read(item, BTreeMap::new()).unwrap();
             prop_assert_eq!((read.payment, read.version), (payment, version));
         }
     }
