@@ -8,6 +8,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::future::Future;
 
 use crate::chain::Chain;
@@ -63,6 +64,9 @@ pub enum WatchError {
     /// An address could not be read.
     #[error("an address on the list is none")]
     Address,
+    /// Somebody else does the same work.
+    #[error("another watcher moved the cursor first")]
+    Overtaken,
 }
 
 /// What a run came to.
@@ -105,134 +109,201 @@ struct Run<'a, S> {
     started_at: Timestamp,
     tip: Header,
     finalized: Option<u64>,
-    /// What this run learns is newer than all that earlier ones did.
-    version: u64,
+    /// The version at which the cursor was read; 0 when there was none.
+    read: u64,
+    /// Whether the cursor was written since, which nobody else who read it then can do any more.
+    claimed: Cell<bool>,
 }
 
 impl<S: Source> Watcher<'_, S> {
     /// Scans what is new, takes back what is gone, counts what is deep enough, and moves the cursor.
     pub async fn run(&self, list: &mut WatchList) -> Result<Outcome, WatchError> {
-        // In this order: an address that is listed after the tip was read gets no money in a block up to that tip.
+        // The cursor first: who reads it later and finds it unmoved knows a later tip too.
+        let read = self.store.cursor(&self.chain.id).await?;
+        // Then in this order: an address listed after the tip was read gets no money in a block up to that tip.
         let started_at = self.clock.now();
         let tip = self.source.tip().await?;
         list.refresh(self.store, self.chain, started_at).await?;
-        let read = self.store.cursor(&self.chain.id).await?;
-        let before = read.as_ref().map_or(0, |cursor| cursor.version);
-        let version = if before == 0 { started_at.0 } else { before.saturating_add(1) };
-        let run = Run { watcher: self, started_at, tip, finalized: None, version };
-        let (cursor, outcome) = match read {
-            Some(cursor) if list.is_empty() && cursor.open_from.is_none() => run.skip(&cursor),
+        let version = read.as_ref().map_or(0, |cursor| cursor.version);
+        let height = read.as_ref().map_or(0, |cursor| cursor.height);
+        let claimed = Cell::new(false);
+        let mut run = Run { watcher: self, started_at, tip, finalized: None, read: version, claimed };
+        let done = match read {
+            Some(cursor) if list.is_empty() && cursor.open_from.is_none() => run.skip(&cursor).await,
             Some(cursor) => {
-                Run { finalized: self.source.finalized().await?, ..run }.advance(cursor, list).await?
+                run.finalized = self.source.finalized().await?;
+                run.advance(cursor, list).await
             }
-            None => run.begin(list).await?,
+            None => run.begin(list).await,
         };
-        if let Some(cursor) = cursor
-            && !self.store.move_cursor(&self.chain.id, before, &cursor).await?
-        {
-            tracing::warn!(chain = %self.chain.id, "another watcher moved the cursor first");
+        match done {
+            Err(WatchError::Overtaken) => {
+                tracing::warn!(chain = %self.chain.id, "another watcher moved the cursor first");
+                Ok(Outcome { height, ..Outcome::default() })
+            }
+            done => done,
         }
-        Ok(outcome)
     }
 }
 
 impl<S: Source> Run<'_, S> {
-    /// With nobody to watch for, the tip is all there is to know.
-    fn skip(&self, cursor: &Cursor) -> (Option<Cursor>, Outcome) {
-        let height = self.tip.number;
-        let caught_up = vec![(self.started_at, height)];
-        let hashes = vec![follow::kept(self.tip.hash)];
-        let next = Cursor { version: self.version, height, hashes, open_from: None, caught_up };
-        // A node behind the cursor is no reason to go back.
-        let behind = height < cursor.height;
-        let outcome = Outcome { height: height.max(cursor.height), caught_up: !behind, ..Outcome::default() };
-        ((!behind).then_some(next), outcome)
+    /// Writes the cursor, unless somebody else did since it was read.
+    async fn write(&self, cursor: Cursor) -> Result<(), WatchError> {
+        let written = if self.claimed.get() { self.sequence_number() } else { self.read };
+        let version = if self.claimed.get() { written.saturating_add(1) } else { self.sequence_number() };
+        let cursor = Cursor { version, ..cursor };
+        let moved = self.watcher.store.move_cursor(&self.watcher.chain.id, written, &cursor).await?;
+        if moved { Ok(()) } else { Err(WatchError::Overtaken) }
     }
 
-    async fn begin(&self, list: &WatchList) -> Result<(Option<Cursor>, Outcome), WatchError> {
-        let back = if list.is_empty() { 0 } else { START_BACK };
-        let height = self.tip.number.saturating_sub(back);
-        let Some(first) = self.watcher.source.header(height).await? else {
-            return Ok((None, Outcome::default()));
-        };
-        let hashes = vec![follow::kept(first.hash)];
-        let cursor = Cursor { version: self.version, height, hashes, open_from: None, caught_up: Vec::new() };
-        Ok((Some(cursor), Outcome { height, ..Outcome::default() }))
-    }
-
-    async fn advance(
-        &self,
-        cursor: Cursor,
-        list: &WatchList,
-    ) -> Result<(Option<Cursor>, Outcome), WatchError> {
-        let mut outcome = Outcome { height: cursor.height, ..Outcome::default() };
-        let mut next = cursor;
-        match self.fork(&next).await? {
-            Fork::At(height) => {
-                self.take_back(&mut next, height, &mut outcome).await?;
-                self.scan_back(&next, list, &mut outcome).await?;
-                let mut open = self.recount(&next, &mut outcome).await?;
-                open.extend(self.scan_forward(&mut next, list, &mut outcome).await?);
-                next.open_from = open.into_iter().min();
-            }
-            Fork::NodeBehind => {}
-            Fork::TooDeep => outcome.fork_too_deep = true,
-        }
-        outcome.height = next.height;
-        outcome.caught_up = next.height >= self.tip.number && !outcome.fork_too_deep;
-        if outcome.caught_up {
-            next.note_caught_up(self.started_at);
-        }
-        let last = next.caught_up.last().map_or(self.started_at, |(at, _)| *at);
-        outcome.lag_seconds = self.watcher.clock.now().since(last);
-        next.version = self.version;
-        Ok((Some(next), outcome))
-    }
-
-    /// Takes back what lies above the fork, and the cursor with it.
-    async fn take_back(
-        &self,
-        cursor: &mut Cursor,
-        fork: u64,
-        outcome: &mut Outcome,
-    ) -> Result<(), WatchError> {
-        if fork < cursor.height {
-            cursor.rewind(fork);
-        }
-        for block in self.watcher.store.blocks_from(&self.watcher.chain.id, fork.saturating_add(1)).await? {
-            outcome.lost = outcome.lost.saturating_add(block.transfers.len());
-            self.tell_lost(&block).await?;
+    /// Makes sure, once and before anything is told, that what this run reports has a number of its own: a run that
+    /// died, or one under way beside this, may have told payments something else since the cursor was read.
+    async fn claim(&self, cursor: &Cursor) -> Result<(), WatchError> {
+        if !self.claimed.get() {
+            self.write(cursor.clone()).await?;
+            self.claimed.set(true);
         }
         Ok(())
     }
 
-    /// Scans again the blocks that passed before an address on the list could be known.
+    /// What this run learns is newer than all that earlier ones did; a chain that is begun anew stays ahead of its past.
+    fn sequence_number(&self) -> u64 {
+        if self.read == 0 { self.started_at.0 } else { self.read.saturating_add(1) }
+    }
+
+    /// With nobody to watch for, the tip is all there is to know.
+    async fn skip(&self, cursor: &Cursor) -> Result<Outcome, WatchError> {
+        let height = self.tip.number;
+        // A node behind the cursor is no reason to go back.
+        if height < cursor.height {
+            return Ok(Outcome { height: cursor.height, ..Outcome::default() });
+        }
+        let hashes = vec![follow::kept(self.tip.hash)];
+        let caught_up = vec![(self.started_at, height)];
+        self.write(Cursor { height, hashes, caught_up, ..Cursor::default() }).await?;
+        Ok(Outcome { height, caught_up: true, ..Outcome::default() })
+    }
+
+    async fn begin(&self, list: &WatchList) -> Result<Outcome, WatchError> {
+        let back = if list.is_empty() { 0 } else { START_BACK };
+        let height = self.tip.number.saturating_sub(back);
+        let Some(first) = self.watcher.source.header(height).await? else {
+            return Ok(Outcome::default());
+        };
+        let hashes = vec![follow::kept(first.hash)];
+        self.write(Cursor { height, hashes, ..Cursor::default() }).await?;
+        Ok(Outcome { height, ..Outcome::default() })
+    }
+
+    async fn advance(&self, cursor: Cursor, list: &WatchList) -> Result<Outcome, WatchError> {
+        let mut outcome = Outcome { height: cursor.height, ..Outcome::default() };
+        let mut next = cursor;
+        let found = match self.fork(&next).await? {
+            Fork::At(height) => {
+                next.rewind(height);
+                true
+            }
+            Fork::BelowStart(lowest) => self.begin_lower(&mut next, lowest).await?,
+            Fork::NodeBehind => false,
+            Fork::TooDeep => {
+                outcome.fork_too_deep = true;
+                false
+            }
+        };
+        if found {
+            self.follow(&mut next, list, &mut outcome).await?;
+        }
+        let last = next.caught_up.last().map_or(self.started_at, |(at, _)| *at);
+        outcome.lag_seconds = self.watcher.clock.now().since(last);
+        outcome.height = next.height;
+        if found {
+            self.write(next).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// A cursor that lately began, or jumped to a tip with nobody to watch for, has scanned nothing below: it begins
+    /// again there.
+    async fn begin_lower(&self, cursor: &mut Cursor, lowest: u64) -> Result<bool, WatchError> {
+        let below = self.watcher.source.header(lowest.saturating_sub(START_BACK)).await?;
+        if let Some(header) = below {
+            cursor.restart(&header);
+        }
+        Ok(below.is_some())
+    }
+
+    /// From a block that is the node's too, to the tip.
+    async fn follow(
+        &self,
+        cursor: &mut Cursor,
+        list: &WatchList,
+        outcome: &mut Outcome,
+    ) -> Result<(), WatchError> {
+        let (mut open, ahead) = self.look_back(cursor, outcome).await?;
+        open.extend(self.scan_back(cursor, list, outcome).await?);
+        open.extend(self.scan_forward(cursor, list, &ahead, outcome).await?);
+        cursor.open_from = open.into_iter().min();
+        if cursor.height >= self.tip.number {
+            outcome.caught_up = true;
+            cursor.note_caught_up(self.started_at);
+        }
+        Ok(())
+    }
+
+    /// Looks at every block noted lately: tells payments again of those that hold uncounted transfers, and takes back
+    /// what is not part of the chain, whoever noted it. Gives the heights that still hold uncounted ones, and the
+    /// blocks above the cursor, which wait until the chain's own block of their height is scanned.
+    async fn look_back(
+        &self,
+        cursor: &Cursor,
+        outcome: &mut Outcome,
+    ) -> Result<(Vec<u64>, Vec<TouchedBlock>), WatchError> {
+        let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
+        let (mut open, mut ahead) = (Vec::new(), Vec::new());
+        for block in self.watcher.store.blocks_from(&self.watcher.chain.id, from).await? {
+            if block.height > cursor.height {
+                ahead.push(block);
+            } else if !self.is_canonical(cursor, &block).await? {
+                self.lose(cursor, &block, outcome).await?;
+            } else if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
+                self.claim(cursor).await?;
+                if !self.tell_found(&block).await? {
+                    open.push(block.height);
+                }
+            }
+        }
+        Ok((open, ahead))
+    }
+
+    /// Takes back what a block held.
+    async fn lose(
+        &self,
+        cursor: &Cursor,
+        block: &TouchedBlock,
+        outcome: &mut Outcome,
+    ) -> Result<(), WatchError> {
+        outcome.lost = outcome.lost.saturating_add(block.transfers.len());
+        self.claim(cursor).await?;
+        self.tell_lost(block).await
+    }
+
+    /// Scans again the blocks that passed before an address on the list could be known; gives the heights of those
+    /// with uncounted transfers.
     async fn scan_back(
         &self,
         cursor: &Cursor,
         list: &WatchList,
         outcome: &mut Outcome,
-    ) -> Result<(), WatchError> {
+    ) -> Result<Vec<u64>, WatchError> {
         let known_since = cursor.caught_up.last().map_or(Timestamp(0), |(at, _)| *at);
+        let mut open = Vec::new();
         let Some((from, late)) = list.learned_late(&self.watcher.chain.id, known_since, cursor.height) else {
-            return Ok(());
+            return Ok(open);
         };
         for height in from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height {
-            self.scan(height, &late, outcome).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells payments again of blocks that hold uncounted transfers; gives the heights of those that still do.
-    async fn recount(&self, cursor: &Cursor, outcome: &mut Outcome) -> Result<Vec<u64>, WatchError> {
-        let Some(open_from) = cursor.open_from else { return Ok(Vec::new()) };
-        let mut open = Vec::new();
-        for block in self.watcher.store.blocks_from(&self.watcher.chain.id, open_from).await? {
-            if !self.is_canonical(cursor, &block).await? {
-                outcome.lost = outcome.lost.saturating_add(block.transfers.len());
-                self.tell_lost(&block).await?;
-            } else if !self.tell_found(&block).await? {
-                open.push(block.height);
+            let scanned = self.watcher.source.scan(height, &late).await?;
+            if !self.take_in(cursor, scanned, None, outcome).await? {
+                open.push(height);
             }
         }
         Ok(open)
@@ -251,6 +322,7 @@ impl<S: Source> Run<'_, S> {
         &self,
         cursor: &mut Cursor,
         list: &WatchList,
+        ahead: &[TouchedBlock],
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
         let mut open = Vec::new();
@@ -259,8 +331,7 @@ impl<S: Source> Run<'_, S> {
             if self.watcher.clock.now().since(self.started_at) >= SCAN_SECONDS {
                 break;
             }
-            let scanned = self.watcher.source.scan(height, list).await;
-            let scanned = match scanned {
+            let scanned = match self.watcher.source.scan(height, list).await {
                 Ok(scanned) if cursor.is_parent_of(&scanned.header) => scanned,
                 // The chain moved under us: the next run finds the fork.
                 Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => break,
@@ -270,7 +341,13 @@ impl<S: Source> Run<'_, S> {
                 }
             };
             let header = scanned.header;
-            if !self.take_in(scanned, outcome).await? {
+            let noted = ahead.iter().filter(|block| block.height == height);
+            let (same, other): (Vec<_>, Vec<_>) =
+                noted.partition(|block| block.hash == follow::kept(header.hash));
+            for block in other {
+                self.lose(cursor, block, outcome).await?;
+            }
+            if !self.take_in(cursor, scanned, same.first().copied(), outcome).await? {
                 open.push(height);
             }
             cursor.push(&header);
@@ -279,26 +356,34 @@ impl<S: Source> Run<'_, S> {
         Ok(open)
     }
 
-    async fn scan(&self, height: u64, list: &WatchList, outcome: &mut Outcome) -> Result<bool, WatchError> {
-        let scanned = self.watcher.source.scan(height, list).await?;
-        self.take_in(scanned, outcome).await
-    }
-
-    /// Notes what a block holds, then tells the payments; whether all of it counts already.
-    async fn take_in(&self, scanned: ScannedBlock<Code>, outcome: &mut Outcome) -> Result<bool, WatchError> {
+    /// Notes what a block holds, beside what was `noted` of it before, then tells the payments; whether all of it
+    /// counts already.
+    async fn take_in(
+        &self,
+        cursor: &Cursor,
+        scanned: ScannedBlock<Code>,
+        noted: Option<&TouchedBlock>,
+        outcome: &mut Outcome,
+    ) -> Result<bool, WatchError> {
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
         outcome.found = outcome.found.saturating_add(scanned.found.len());
-        if scanned.found.is_empty() {
+        if scanned.found.is_empty() && noted.is_none() {
             return Ok(true);
         }
-        let block = tell::touched(&scanned);
-        let block = self.watcher.store.put_block(&self.watcher.chain.id, block, self.started_at).await?;
+        self.claim(cursor).await?;
+        let block = match noted {
+            Some(noted) if scanned.found.is_empty() => noted.clone(),
+            Some(_) | None => {
+                let block = tell::touched(&scanned);
+                self.watcher.store.put_block(&self.watcher.chain.id, block, self.started_at).await?
+            }
+        };
         self.tell_found(&block).await
     }
 
     /// Reports of one run: a loss comes before what is found again.
     fn sequence(&self, found: bool) -> Sequence {
-        Sequence(self.version.saturating_mul(2).saturating_add(u64::from(found)))
+        Sequence(self.sequence_number().saturating_mul(2).saturating_add(u64::from(found)))
     }
 }
 

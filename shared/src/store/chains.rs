@@ -20,6 +20,9 @@ const BLOCK_KEPT_SECONDS: u64 = 60 * DAY_SECONDS;
 /// Block items read at once: each names all that one block held for us.
 const BLOCKS_READ: i32 = 500;
 
+/// Pages of them read at a time: twenty thousand blocks, more than are open when every block holds something for us.
+const BLOCK_PAGES: usize = 40;
+
 /// What the attributes of a block's transfers begin with; the transfer's key follows.
 const TRANSFER: &str = "t#";
 
@@ -173,22 +176,34 @@ impl Store {
             .map_err(failed)
     }
 
-    /// Blocks from `height` on that held anything for us, lowest first; at most five hundred.
+    /// Blocks from `height` on that held anything for us, lowest first.
     pub async fn blocks_from(&self, chain: &ChainId, height: u64) -> Result<Vec<TouchedBlock>, StoreError> {
-        let found = self
-            .client
-            .query()
-            .table_name(&self.tables.chains)
-            .key_condition_expression("chain = :chain AND entry BETWEEN :from AND :to")
-            .expression_attribute_values(":chain", s(chain.as_str()))
-            .expression_attribute_values(":from", s(block_entry(height, None)))
-            .expression_attribute_values(":to", s(block_entry(u64::MAX, None)))
-            .consistent_read(true)
-            .limit(BLOCKS_READ)
-            .send()
-            .await
-            .map_err(failed)?;
-        found.items.unwrap_or_default().iter().map(read_block).collect()
+        let mut blocks = Vec::new();
+        let mut start = None;
+        for _ in 0..BLOCK_PAGES {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.tables.chains)
+                .key_condition_expression("chain = :chain AND entry BETWEEN :from AND :to")
+                .expression_attribute_values(":chain", s(chain.as_str()))
+                .expression_attribute_values(":from", s(block_entry(height, None)))
+                .expression_attribute_values(":to", s(block_entry(u64::MAX, None)))
+                .consistent_read(true)
+                .limit(BLOCKS_READ)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(failed)?;
+            for item in page.items.unwrap_or_default() {
+                blocks.push(read_block(&item)?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(blocks);
+            }
+        }
+        Err(StoreError::Malformed("more blocks wait to count than a watcher reads".into()))
     }
 
     /// The hour at which the sweep starts; `None` before its first run.

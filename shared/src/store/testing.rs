@@ -1,5 +1,7 @@
 //! A store over a database in memory, with the tables and indexes of a deployment; for tests only.
 
+mod tap;
+
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -11,6 +13,7 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_http_client::tls;
 use tokio::net::TcpListener;
 
+pub(crate) use self::tap::Tap;
 use super::{Store, Tables};
 
 /// An attribute of a key and its type.
@@ -24,6 +27,11 @@ type Index<'a> = (&'a str, Schema<'a>, ProjectionType);
 
 /// Empty tables of this test's own; they live as long as the test's runtime.
 pub(crate) async fn store() -> Store {
+    tapped_store(Tap::default()).await
+}
+
+/// The same, with its calls counted and cut off by `tap`.
+pub(crate) async fn tapped_store(tap: Tap) -> Store {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
@@ -34,7 +42,8 @@ pub(crate) async fn store() -> Store {
         addresses: "addresses".to_owned(),
         chains: "chains".to_owned(),
     };
-    let store = Store::new(Client::from_conf(config(&endpoint).build()), tables);
+    let config = config(&endpoint).interceptor(tap);
+    let store = Store::new(Client::from_conf(config.build()), tables);
     create_tables(&store).await;
     store
 }

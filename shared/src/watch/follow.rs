@@ -8,6 +8,9 @@ use crate::store::{BlockHash, Cursor};
 /// Hashes kept: a re-organisation of Ethereum is never deeper than two epochs, which are 64 blocks.
 const KEPT_HASHES: usize = 128;
 
+/// A cursor that keeps fewer began lately. More than these are never re-organised on an honest chain.
+const YOUNG_HASHES: usize = 64;
+
 /// Times kept at which the chain was scanned whole: the sweep asks for them within minutes (R15).
 const KEPT_TIMES: usize = 30;
 
@@ -17,6 +20,8 @@ pub(super) enum Fork {
     At(u64),
     /// The node does not know what we know already: it lags, and there is nothing to learn from it.
     NodeBehind,
+    /// Nothing of a cursor that began lately; the lowest height that it keeps.
+    BelowStart(u64),
     /// Nothing that is kept.
     TooDeep,
 }
@@ -29,6 +34,10 @@ pub(super) fn kept(hash: Hash256) -> BlockHash {
 impl<S: Source> Run<'_, S> {
     /// Finds the highest block that is ours and the node's. One question when nothing happened.
     pub(super) async fn fork(&self, cursor: &Cursor) -> Result<Fork, WatchError> {
+        let lowest = cursor.lowest_kept();
+        if self.tip.number < lowest {
+            return Ok(Fork::NodeBehind);
+        }
         let mut height = cursor.height.min(self.tip.number);
         let mut same_chain = None;
         while let Some(ours) = cursor.hash_at(height) {
@@ -52,6 +61,7 @@ impl<S: Source> Run<'_, S> {
             // Our own block at its tip: a node that is late, not a chain that is shorter.
             Some(height) if height == self.tip.number && height < cursor.height => Fork::NodeBehind,
             Some(height) => Fork::At(height),
+            None if cursor.hashes.len() < YOUNG_HASHES => Fork::BelowStart(lowest),
             None => Fork::TooDeep,
         })
     }
@@ -62,6 +72,12 @@ impl Cursor {
     pub fn hash_at(&self, height: u64) -> Option<BlockHash> {
         let above = usize::try_from(self.height.checked_sub(height)?).ok()?;
         self.hashes.iter().rev().nth(above).copied()
+    }
+
+    /// The lowest height whose hash is kept.
+    pub(super) fn lowest_kept(&self) -> u64 {
+        let kept = u64::try_from(self.hashes.len()).unwrap_or(u64::MAX);
+        self.height.saturating_add(1).saturating_sub(kept)
     }
 
     /// Whether `header` is the next block.
@@ -77,7 +93,14 @@ impl Cursor {
         self.hashes.drain(..surplus);
     }
 
-    /// Back to `height`, which is kept.
+    /// To a block of which nothing is known yet.
+    pub(super) fn restart(&mut self, header: &Header) {
+        self.height = header.number;
+        self.hashes = vec![kept(header.hash)];
+        self.caught_up.clear();
+    }
+
+    /// Back to `height`, which is kept, or nowhere if it is there already.
     pub(super) fn rewind(&mut self, height: u64) {
         let above = usize::try_from(self.height.saturating_sub(height)).unwrap_or(usize::MAX);
         self.hashes.truncate(self.hashes.len().saturating_sub(above));

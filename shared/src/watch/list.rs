@@ -52,8 +52,13 @@ impl WatchList {
             let address = watched.address.parse().map_err(|_| WatchError::Address)?;
             self.codes.insert(address, watched.code);
         }
-        let recently = |watched: &Watched| watched.listed_at >= now.minus(RENEWED_SECONDS);
-        self.recent = listed.into_iter().filter(recently).collect();
+        // They stay: a run that fails after this may leave to a later one what it should have scanned back.
+        self.recent.extend(listed);
+        self.recent.retain(|watched| watched.listed_at >= now.minus(RENEWED_SECONDS));
+        self.recent.sort_unstable_by(|one, other| {
+            (one.listed_at, &one.address).cmp(&(other.listed_at, &other.address))
+        });
+        self.recent.dedup();
         self.read_at = Some(now);
         Ok(())
     }

@@ -72,18 +72,17 @@ impl<S: Source> Run<'_, S> {
             tracing::error!(%code, "an address on the list belongs to no payment");
             return Ok(None);
         };
-        let before = found.payment.updated_at();
         let reports = self.reports(&found.payment, block, transfers, fate)?;
+        self.keep_watching(&found.payment, &reports).await?;
         let payment = store.change_found(found, |payment| self.apply(payment, &reports)).await?;
-        let payment = self.price(payment, reports).await?;
-        self.keep_watching(&payment, before).await?;
-        Ok(Some(payment))
+        Ok(Some(self.price(payment, reports).await?))
     }
 
     fn apply(&self, payment: &Payment, reports: &[Report]) -> Result<Payment, WatchError> {
         let now = self.started_at;
         let applied = reports
             .iter()
+            .filter(|report| !is_elsewhere(payment, report))
             .try_fold(payment.clone(), |payment, report| payment.apply(Event::Reported(report.clone()), now));
         Ok(applied?)
     }
@@ -103,15 +102,17 @@ impl<S: Source> Run<'_, S> {
         if priced.is_empty() {
             return Ok(payment);
         }
+        self.keep_watching(&payment, &priced).await?;
         let changed =
             self.watcher.store.change_payment(payment.id().code(), |payment| self.apply(payment, &priced));
         Ok(changed.await?.unwrap_or(payment))
     }
 
-    /// A change after the end starts the thirty days anew (R23).
-    async fn keep_watching(&self, payment: &Payment, before: Timestamp) -> Result<(), WatchError> {
+    /// A change after the end starts the thirty days anew (R23); before the change, which would not be one any more
+    /// after a crash between the two.
+    async fn keep_watching(&self, payment: &Payment, reports: &[Report]) -> Result<(), WatchError> {
         let now = self.started_at;
-        if payment.updated_at() == before || now < payment.terms().expires_at() {
+        if now < payment.terms().expires_at() || self.apply(payment, reports)? == *payment {
             return Ok(());
         }
         let family = self.watcher.chain.family.name();
@@ -168,6 +169,17 @@ impl<S: Source> Run<'_, S> {
             Depth::Finalized(shown) => blocks.min(shown.saturating_sub(1)),
         }
     }
+}
+
+/// Whether a report of a loss is about a block in which the payment does not know the transfer any more: it was found
+/// in another one since, or its loss was told already.
+fn is_elsewhere(payment: &Payment, report: &Report) -> bool {
+    let Standing::Lost { block: Some(lost_in), .. } = report.standing else { return false };
+    payment.transfer(&report.movement.id).is_some_and(|known| match known.standing() {
+        Standing::InBlock { block, .. } => block != lost_in,
+        Standing::Lost { .. } | Standing::Replaced => true,
+        Standing::Unconfirmed { .. } => false,
+    })
 }
 
 fn by_payment(block: &TouchedBlock) -> Result<BTreeMap<Code, Vec<&TouchedTransfer>>, WatchError> {

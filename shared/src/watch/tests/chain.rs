@@ -1,0 +1,226 @@
+//! A chain that a test writes: blocks, transfers, re-organisations, and a node that fails on command.
+
+use std::cell::{Cell, RefCell};
+
+use crate::chain::address::EvmAddress;
+use crate::chain::evm::block::{Hash256, Header};
+use crate::chain::evm::fetch::ScannedBlock;
+use crate::chain::evm::rpc::RpcError;
+use crate::chain::evm::scan::{Found, Movement};
+use crate::chain::{Chain, CoinId};
+use crate::moment::Timestamp;
+use crate::money::Units;
+use crate::payment::Code;
+use crate::watch::{Source, WatchList};
+
+/// The time of block 0.
+pub(super) const GENESIS: Timestamp = Timestamp(1_700_000_000);
+
+/// Seconds between blocks.
+pub(super) const BLOCK_SECONDS: u64 = 12;
+
+/// Money in a transaction; several with one number are one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Paid {
+    pub(super) tx: u64,
+    pub(super) coin: &'static str,
+    pub(super) to: EvmAddress,
+    pub(super) units: u128,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct FakeBlock {
+    pub(super) header: Header,
+    pub(super) paid: Vec<Paid>,
+}
+
+/// What is wrong with the node until it is mended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fault {
+    #[default]
+    None,
+    /// It knows this many blocks less.
+    Lags(u64),
+    /// It has no blocks by height.
+    NoHeaders,
+    /// It has the tip and cannot read it.
+    NoTipBlock,
+    /// The tip's block does not follow from the one before it.
+    WrongParent,
+    /// It answers this many questions more.
+    DiesAfter(u64),
+    /// After this many questions its best chain is another.
+    ForksAfter(u64, u64),
+}
+
+pub(super) struct FakeChain {
+    chain: Chain,
+    blocks: RefCell<Vec<FakeBlock>>,
+    forks: Cell<u64>,
+    pub(super) fault: RefCell<Fault>,
+    pub(super) finalized: Cell<Option<u64>>,
+    pub(super) asked: Cell<u64>,
+}
+
+pub(super) fn tx_id(tx: u64) -> String {
+    word(7, tx).to_string()
+}
+
+fn word(salt: u64, number: u64) -> Hash256 {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    bytes[8..16].copy_from_slice(&salt.to_be_bytes());
+    Hash256(bytes)
+}
+
+impl FakeChain {
+    pub(super) fn new(chain: &Chain) -> FakeChain {
+        let number = 0;
+        let genesis = Header { number, hash: word(0, number), parent_hash: word(99, 99), timestamp: GENESIS };
+        FakeChain {
+            chain: chain.clone(),
+            blocks: RefCell::new(vec![FakeBlock { header: genesis, paid: Vec::new() }]),
+            forks: Cell::new(0),
+            fault: RefCell::new(Fault::None),
+            finalized: Cell::new(None),
+            asked: Cell::new(0),
+        }
+    }
+
+    pub(super) fn mine(&self, paid: Vec<Paid>) -> Header {
+        let parent = self.best();
+        let number = parent.number + 1;
+        let header = Header {
+            number,
+            hash: word(self.forks.get(), number),
+            parent_hash: parent.hash,
+            timestamp: GENESIS.plus(number * BLOCK_SECONDS),
+        };
+        self.blocks.borrow_mut().push(FakeBlock { header, paid });
+        header
+    }
+
+    pub(super) fn mine_empty(&self, blocks: u64) {
+        for _ in 0..blocks {
+            self.mine(Vec::new());
+        }
+    }
+
+    /// Takes the last blocks away; gives what was in them. What is mined then is another chain.
+    pub(super) fn take_away(&self, depth: u64) -> Vec<Paid> {
+        self.forks.set(self.forks.get() + 1);
+        let mut blocks = self.blocks.borrow_mut();
+        let kept = blocks.len().saturating_sub(usize::try_from(depth).unwrap()).max(1);
+        blocks.drain(kept..).flat_map(|block| block.paid).collect()
+    }
+
+    /// Replaces the last blocks by as many empty ones.
+    pub(super) fn reorg(&self, depth: u64) -> Vec<Paid> {
+        let lost = self.take_away(depth);
+        self.mine_empty(depth);
+        lost
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<FakeBlock> {
+        self.blocks.borrow().clone()
+    }
+
+    pub(super) fn go_back_to(&self, blocks: Vec<FakeBlock>) {
+        *self.blocks.borrow_mut() = blocks;
+    }
+
+    pub(super) fn best(&self) -> Header {
+        self.blocks.borrow().last().unwrap().header
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.best().timestamp
+    }
+
+    /// Everything paid that has `depth` blocks on it, its own included.
+    pub(super) fn paid_at_depth(&self, depth: u64) -> Vec<Paid> {
+        let blocks = self.blocks.borrow();
+        let deep = (blocks.len() + 1).saturating_sub(usize::try_from(depth).unwrap());
+        blocks[..deep].iter().flat_map(|block| block.paid.clone()).collect()
+    }
+
+    fn ask(&self) -> Result<(), RpcError> {
+        self.asked.set(self.asked.get() + 1);
+        let fault = self.fault.borrow().clone();
+        match fault {
+            Fault::DiesAfter(0) => return Err(RpcError::Status(503)),
+            Fault::DiesAfter(left) => *self.fault.borrow_mut() = Fault::DiesAfter(left - 1),
+            Fault::ForksAfter(0, depth) => {
+                *self.fault.borrow_mut() = Fault::None;
+                let lost = self.take_away(depth);
+                self.mine(lost);
+                self.mine_empty(depth);
+            }
+            Fault::ForksAfter(left, depth) => *self.fault.borrow_mut() = Fault::ForksAfter(left - 1, depth),
+            Fault::None | Fault::Lags(_) | Fault::NoHeaders | Fault::NoTipBlock | Fault::WrongParent => {}
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> u64 {
+        let behind = if let Fault::Lags(behind) = *self.fault.borrow() { behind } else { 0 };
+        self.best().number.saturating_sub(behind)
+    }
+
+    fn block(&self, height: u64) -> Option<FakeBlock> {
+        let blocks = self.blocks.borrow();
+        blocks.get(usize::try_from(height).unwrap()).filter(|_| height <= self.known()).cloned()
+    }
+
+    fn movements(&self, block: &FakeBlock, list: &WatchList) -> Vec<Found<Code>> {
+        let mut found: Vec<Found<Code>> = Vec::new();
+        for paid in &block.paid {
+            let Some(watched) = list.code(&paid.to) else { continue };
+            let coin = self.chain.coin(&CoinId::new(paid.coin).unwrap()).unwrap();
+            let tx = word(7, paid.tx);
+            let prefix = format!("{}:{tx}:{}:{}:", self.chain.id, coin.asset.key(), paid.to.to_lower_hex());
+            let k = found.iter().filter(|other| other.movement.key.starts_with(&prefix)).count();
+            let movement = Movement {
+                key: format!("{prefix}{k}"),
+                coin: coin.id.clone(),
+                decimals: coin.decimals,
+                tx,
+                address: paid.to,
+                watched,
+            };
+            found.push(Found { movement, units: Units(paid.units), needs_receipt: false });
+        }
+        found
+    }
+}
+
+impl Source for FakeChain {
+    async fn tip(&self) -> Result<Header, RpcError> {
+        self.ask()?;
+        Ok(self.block(self.known()).unwrap().header)
+    }
+
+    async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {
+        self.ask()?;
+        let has_headers = *self.fault.borrow() != Fault::NoHeaders;
+        Ok(self.block(height).filter(|_| has_headers).map(|block| block.header))
+    }
+
+    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+        self.ask()?;
+        Ok(self.finalized.get())
+    }
+
+    async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
+        self.ask()?;
+        let is_tip = height == self.best().number;
+        let mut block = self.block(height).ok_or(RpcError::Missing(height))?;
+        match *self.fault.borrow() {
+            Fault::NoTipBlock if is_tip => return Err(RpcError::Missing(height)),
+            Fault::WrongParent if is_tip => block.header.parent_hash = word(98, height),
+            _ => {}
+        }
+        let found = self.movements(&block, list);
+        Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new() })
+    }
+}

@@ -1,0 +1,91 @@
+//! A node that lags, lies, forks or dies changes nothing that is not so.
+
+use super::chain::Fault;
+use super::states;
+use super::world::{FULL, World};
+use crate::money::Cents;
+use crate::payment::{Status, TransferState};
+use crate::store::Cursor;
+
+/// What a cursor says of the chain.
+fn known(cursor: Cursor) -> (u64, Vec<[u8; 16]>, Vec<(crate::moment::Timestamp, u64)>) {
+    (cursor.height, cursor.hashes, cursor.caught_up)
+}
+
+#[tokio::test]
+async fn r15_a_node_that_lags_changes_nothing() {
+    for behind in [1, 5, 190] {
+        let (mut world, payer) = World::with_payment().await;
+        world.node.mine(vec![payer.pays(1, FULL)]);
+        world.run().await;
+        let (cursor, payment) = (known(world.cursor().await), world.payment(&payer).await);
+        world.ahead = 300;
+        *world.node.fault.borrow_mut() = Fault::Lags(behind);
+        let outcome = world.run().await;
+        assert!(!outcome.caught_up && !outcome.fork_too_deep, "{behind} blocks behind");
+        assert_eq!((known(world.cursor().await), world.payment(&payer).await), (cursor, payment));
+    }
+}
+
+#[tokio::test]
+async fn r22_a_node_without_its_own_blocks_is_believed_up_to_the_last_that_fits() {
+    for fault in [Fault::NoTipBlock, Fault::WrongParent] {
+        let (mut world, payer) = World::with_payment().await;
+        world.node.mine_empty(2);
+        world.node.mine(vec![payer.pays(1, FULL)]);
+        *world.node.fault.borrow_mut() = fault;
+        let outcome = world.run().await;
+        assert_eq!((outcome.height, outcome.caught_up), (world.node.best().number - 1, false));
+        assert_eq!(world.payment(&payer).await.transfers().count(), 0);
+        *world.node.fault.borrow_mut() = Fault::None;
+        world.node.mine_empty(11);
+        world.run().await;
+        assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+    }
+}
+
+#[tokio::test]
+async fn r22_a_node_without_headers_moves_nothing() {
+    let (mut world, _) = World::with_payment().await;
+    world.node.mine_empty(2);
+    let cursor = known(world.cursor().await);
+    *world.node.fault.borrow_mut() = Fault::NoHeaders;
+    assert!(!world.run().await.caught_up);
+    assert_eq!(known(world.cursor().await), cursor);
+}
+
+#[tokio::test]
+async fn r22_a_node_that_dies_or_forks_at_any_question_is_made_good() {
+    for question in 0..16 {
+        for fault in
+            [Fault::DiesAfter(question), Fault::ForksAfter(question, 3), Fault::ForksAfter(question, 14)]
+        {
+            let (mut world, payer) = World::with_payment().await;
+            world.node.mine_empty(2);
+            world.run().await;
+            world.node.mine(vec![payer.pays(1, FULL)]);
+            world.node.mine_empty(12);
+            *world.node.fault.borrow_mut() = fault.clone();
+            let _ = world.try_run().await;
+            *world.node.fault.borrow_mut() = Fault::None;
+            world.node.mine_empty(12);
+            world.run().await;
+            world.run().await;
+            let payment = world.payment(&payer).await;
+            assert_eq!(states(&payment), [TransferState::Counted], "{fault:?}");
+            assert_eq!(payment.received(), Cents(10_000));
+        }
+    }
+}
+
+#[tokio::test]
+async fn r22_an_idle_watcher_does_not_follow_a_node_backwards() {
+    let mut world = World::unwatched().await;
+    world.run().await;
+    world.node.mine_empty(5);
+    world.run().await;
+    let cursor = world.cursor().await;
+    *world.node.fault.borrow_mut() = Fault::Lags(3);
+    assert!(!world.run().await.caught_up);
+    assert_eq!(world.cursor().await, cursor);
+}
