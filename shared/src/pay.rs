@@ -96,12 +96,15 @@ pub struct PayView {
 }
 
 /// A coin in the list to choose from.
+///
+/// While an amount is being sent, prices of other coins are left out: they change every minute, and a page that changed
+/// with them would take a half-copied address out of the payer's hands.
 #[derive(Debug, Serialize)]
 struct CoinLine {
     coin: String,
     network: String,
-    rate_usd: String,
-    estimate: String,
+    rate_usd: Option<String>,
+    estimate: Option<String>,
 }
 
 /// A transfer in the list of what came.
@@ -186,7 +189,7 @@ impl PayView {
             rate_usd: quote.map(|quote| quote.rate.to_string()),
             rate_expires_at: quote.map(|quote| Time(quote.until)),
             payment_link: held.and_then(|quote| payment_link(payment, chains, quote)),
-            coins: coin_lines(payment, chains, offered),
+            coins: coin_lines(payment, chains, offered, step),
             transfers: payment.transfers().map(|transfer| TransferLine::new(payment, transfer)).collect(),
             late: payment.has_late_money(),
             ended: step == Step::End,
@@ -218,7 +221,7 @@ impl TransferLine {
 }
 
 /// What can be chosen. Once money was seen that is only the coin it came in (R19).
-fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin]) -> Vec<CoinLine> {
+fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin], step: Step) -> Vec<CoinLine> {
     let settled = payment.selection().filter(|_| payment.money_was_seen());
     let open = offered.iter().filter(|offer| settled.is_none_or(|selected| selected.coin == offer.coin));
     let line = |offer: &OfferedCoin| {
@@ -227,8 +230,8 @@ fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin]) -> Ve
         Some(CoinLine {
             coin: coin.id.to_string(),
             network: network(payment, chain),
-            rate_usd: offer.rate.to_string(),
-            estimate: estimate(units, coin.decimals),
+            rate_usd: (step != Step::Send).then(|| offer.rate.to_string()),
+            estimate: (step != Step::Send).then(|| estimate(units, coin.decimals)),
         })
     };
     open.filter_map(line).collect()

@@ -317,6 +317,13 @@ fn the_fingerprint_changes_with_what_is_visible_and_not_with_time() {
     let payment = chosen(Mode::Live, "ETH");
     assert_eq!(print(&payment, 90), print(&payment, 91));
     assert_ne!(print(&payment, 90), print(&payment, 60 + QUOTE_SECONDS));
+    let at_other_rates = |payment: &Payment| {
+        let rate = "3.00".parse().unwrap();
+        let moved: Vec<_> = offered().into_iter().map(|offer| OfferedCoin { rate, ..offer }).collect();
+        PayView::new(payment, &chains(), &moved, at(90)).unwrap().fingerprint
+    };
+    assert_eq!(print(&payment, 90), at_other_rates(&payment));
+    assert_ne!(print(&approved(Mode::Live), 90), at_other_rates(&approved(Mode::Live)));
     let one = sent(&payment, 100, 1, 120);
     let two = sent(&payment, 100, 2, 120);
     assert_ne!(print(&one, 130), print(&two, 130));
