@@ -16,6 +16,9 @@ pub use credit::Credit;
 /// Ten thousand basis points are the whole.
 const WHOLE_BASIS_POINTS: u64 = 10_000;
 
+/// Decimals of a quoted amount.
+const PAYABLE_DECIMALS: u8 = 8;
+
 /// Rates carry eight decimals of a dollar: enough for coins worth a thousandth of a cent.
 const RATE_DECIMALS: Decimals = Decimals(8);
 
@@ -99,6 +102,13 @@ impl Units {
         let denominator = BigUint::from(rate.0) * BigUint::from(100_u32);
         let units = (numerator + &denominator - BigUint::from(1_u32)) / denominator;
         u128::try_from(units).map(Units).map_err(|_| Overflow)
+    }
+
+    /// Rounded up to what a person can type: exchanges send no more than eight decimals.
+    pub fn payable(self, decimals: Decimals) -> Result<Units, Overflow> {
+        let surplus = u32::from(decimals.0.saturating_sub(PAYABLE_DECIMALS));
+        let step = 10_u128.checked_pow(surplus).ok_or(Overflow)?;
+        self.0.checked_next_multiple_of(step).map(Units).ok_or(Overflow)
     }
 
     /// The units that `usd` takes when these settle `whole`, rounded up.

@@ -365,7 +365,9 @@ impl Payment {
     fn choose(&mut self, offer: Offer, now: Timestamp) -> Result<(), Refusal> {
         self.may_choose(&offer.coin, now)?;
         let usd = self.still_due();
-        let units = Units::worth(usd, offer.rate, offer.decimals).map_err(|_| Refusal::NotExpressible)?;
+        let worth = Units::worth(usd, offer.rate, offer.decimals);
+        let units =
+            worth.and_then(|units| units.payable(offer.decimals)).map_err(|_| Refusal::NotExpressible)?;
         let given = self.address_of(&offer.address.family).map(|given| given.address.clone());
         let address = given.unwrap_or_else(|| {
             self.progress.addresses.push(offer.address.clone());

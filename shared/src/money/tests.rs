@@ -65,6 +65,15 @@ fn r14_the_documented_fee() {
     assert_eq!([Cents(49).share(fee), Cents(50).share(fee)], [Cents(0), Cents(1)]);
 }
 
+#[test]
+fn r21_a_quoted_amount_is_rounded_up_to_what_can_be_typed() {
+    let payable = |units, decimals| Units(units).payable(Decimals(decimals)).map(|units| units.0);
+    assert_eq!(payable(20_767_778_477_029_579, 18), Ok(20_767_780_000_000_000));
+    assert_eq!(payable(20_767_780_000_000_000, 18), Ok(20_767_780_000_000_000));
+    assert_eq!([payable(49_990_001, 6), payable(1, 8)], [Ok(49_990_001), Ok(1)]);
+    assert_eq!(payable(u128::MAX, 18), Err(Overflow));
+}
+
 proptest! {
     #[test]
     fn r5_what_is_written_is_what_is_read(cents in 1..=MAX_AMOUNT.0) {
