@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{Run, Source, WatchError, follow};
 use crate::chain::evm::fetch::ScannedBlock;
 use crate::chain::{CoinId, Depth};
-use crate::moment::Timestamp;
 use crate::money::{Decimals, Units};
 use crate::payment::{
     BlockAt, Code, Event, Movement, Payment, Price, Report, Standing, TransferId, TransferState,

@@ -1,7 +1,7 @@
 //! What a store asks its tables for: counted, priced, and cut off after so many writes as if the process had died.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
@@ -19,6 +19,7 @@ struct Counts {
     reads: AtomicU64,
     writes: AtomicU64,
     writes_left: AtomicU64,
+    last_wrote: AtomicBool,
     half_read_units: AtomicU64,
     half_write_units: AtomicU64,
 }
@@ -29,6 +30,7 @@ impl Default for Counts {
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             writes_left: AtomicU64::new(u64::MAX),
+            last_wrote: AtomicBool::new(false),
             half_read_units: AtomicU64::new(0),
             half_write_units: AtomicU64::new(0),
         }
@@ -89,6 +91,7 @@ impl Intercept for Tap {
         } else if self.0.writes_left.load(Ordering::SeqCst) == 0 {
             return Err("the process died".into());
         }
+        self.0.last_wrote.store(writes, Ordering::SeqCst);
         let count = if writes { &self.0.writes } else { &self.0.reads };
         count.fetch_add(1, Ordering::SeqCst);
         let mut asked: Value = serde_json::from_slice(request.body().bytes().ok_or("a body")?)?;
@@ -110,9 +113,9 @@ impl Intercept for Tap {
         let consumed = &answer["ConsumedCapacity"];
         let all = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
         let of = |name: &str| all.iter().filter_map(|one| one[name].as_f64()).map(half_units).sum::<u64>();
-        let target = context.inner().request().and_then(|request| request.headers().get("x-amz-target"));
-        let units =
-            if target.is_some_and(is_write) { &self.0.half_write_units } else { &self.0.half_read_units };
+        // The store's callers here ask one thing at a time.
+        let last_wrote = self.0.last_wrote.load(Ordering::SeqCst);
+        let units = if last_wrote { &self.0.half_write_units } else { &self.0.half_read_units };
         units.fetch_add(of("CapacityUnits"), Ordering::SeqCst);
         Ok(())
     }

@@ -14,10 +14,10 @@ use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
 /// The time of block 0.
-pub(super) const GENESIS: Timestamp = Timestamp(1_700_000_000);
+const GENESIS: Timestamp = Timestamp(1_700_000_000);
 
 /// Seconds between blocks.
-pub(super) const BLOCK_SECONDS: u64 = 12;
+const BLOCK_SECONDS: u64 = 12;
 
 /// Money in a transaction; several with one number are one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +28,11 @@ pub(super) struct Paid {
     pub(super) units: u128,
 }
 
+/// A block of the test's chain.
 #[derive(Clone, Debug)]
 pub(super) struct FakeBlock {
-    pub(super) header: Header,
-    pub(super) paid: Vec<Paid>,
+    header: Header,
+    paid: Vec<Paid>,
 }
 
 /// What is wrong with the node until it is mended.
@@ -53,10 +54,13 @@ pub(super) enum Fault {
     ForksAfter(u64, u64),
 }
 
+/// The chain and its node.
 pub(super) struct FakeChain {
     chain: Chain,
     blocks: RefCell<Vec<FakeBlock>>,
     forks: Cell<u64>,
+    /// Seconds that pass before the next block, beside its own.
+    pub(super) pause: Cell<u64>,
     pub(super) fault: RefCell<Fault>,
     pub(super) finalized: Cell<Option<u64>>,
     pub(super) asked: Cell<u64>,
@@ -81,6 +85,7 @@ impl FakeChain {
             chain: chain.clone(),
             blocks: RefCell::new(vec![FakeBlock { header: genesis, paid: Vec::new() }]),
             forks: Cell::new(0),
+            pause: Cell::new(0),
             fault: RefCell::new(Fault::None),
             finalized: Cell::new(None),
             asked: Cell::new(0),
@@ -94,7 +99,7 @@ impl FakeChain {
             number,
             hash: word(self.forks.get(), number),
             parent_hash: parent.hash,
-            timestamp: GENESIS.plus(number * BLOCK_SECONDS),
+            timestamp: parent.timestamp.plus(BLOCK_SECONDS + self.pause.take()),
         };
         self.blocks.borrow_mut().push(FakeBlock { header, paid });
         header
@@ -215,10 +220,12 @@ impl Source for FakeChain {
         self.ask()?;
         let is_tip = height == self.best().number;
         let mut block = self.block(height).ok_or(RpcError::Missing(height))?;
-        match *self.fault.borrow() {
-            Fault::NoTipBlock if is_tip => return Err(RpcError::Missing(height)),
-            Fault::WrongParent if is_tip => block.header.parent_hash = word(98, height),
-            _ => {}
+        let fault = self.fault.borrow().clone();
+        if is_tip && fault == Fault::NoTipBlock {
+            return Err(RpcError::Missing(height));
+        }
+        if is_tip && fault == Fault::WrongParent {
+            block.header.parent_hash = word(98, height);
         }
         let found = self.movements(&block, list);
         Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new() })

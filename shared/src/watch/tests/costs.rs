@@ -1,6 +1,7 @@
 //! What a run asks of the node and of the tables.
 
 use super::world::{FULL, World};
+use crate::money::Cents;
 use crate::payment::Status;
 
 #[tokio::test]
@@ -34,7 +35,8 @@ async fn empty_blocks_cost_no_write_but_the_cursors() {
 
 #[tokio::test]
 async fn one_payment_from_seen_to_counted() {
-    let (mut world, payer) = World::with_full_cursor().await;
+    let (mut world, _) = World::with_full_cursor().await;
+    let payer = world.payer(2, Cents(10_000)).await;
     world.node.mine_empty(40);
     world.run().await;
     world.tap.take();
@@ -43,7 +45,9 @@ async fn one_payment_from_seen_to_counted() {
     for run in 1..=3 {
         world.node.mine_empty(4);
         world.run().await;
-        println!("paid, run {run}: {:?}, node {}", world.tap.take(), world.node.asked.replace(0));
+        let used = world.tap.take();
+        println!("paid, run {run}: {used:?}, node {}", world.node.asked.replace(0));
+        assert!(used.reads <= 7 && used.writes <= 4 && used.half_write_units <= 20);
     }
     assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
 }

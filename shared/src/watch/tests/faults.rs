@@ -66,7 +66,7 @@ async fn r22_a_node_that_dies_or_forks_at_any_question_is_made_good() {
             world.node.mine(vec![payer.pays(1, FULL)]);
             world.node.mine_empty(12);
             *world.node.fault.borrow_mut() = fault.clone();
-            let _ = world.try_run().await;
+            world.disturbed_run().await;
             *world.node.fault.borrow_mut() = Fault::None;
             world.node.mine_empty(12);
             world.run().await;

@@ -155,6 +155,11 @@ impl World {
         outcome
     }
 
+    /// A run that may fail; whether it went through.
+    pub(super) async fn disturbed_run(&mut self) -> bool {
+        self.try_run().await.is_ok()
+    }
+
     pub(super) async fn run(&mut self) -> Outcome {
         self.try_run().await.unwrap()
     }
