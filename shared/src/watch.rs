@@ -264,7 +264,9 @@ impl<S: Source> Run<'_, S> {
             if block.height > cursor.height {
                 ahead.push(block);
             } else if !self.is_canonical(cursor, &block).await? {
-                self.lose(cursor, &block, outcome).await?;
+                if !self.lose(cursor, &block, outcome).await? {
+                    open.push(block.height);
+                }
             } else if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
                 self.claim(cursor).await?;
                 if !self.tell_found(&block).await? {
@@ -275,13 +277,13 @@ impl<S: Source> Run<'_, S> {
         Ok((open, ahead))
     }
 
-    /// Takes back what a block held.
+    /// Takes back what a block held; whether all who must know of it could be told.
     async fn lose(
         &self,
         cursor: &Cursor,
         block: &TouchedBlock,
         outcome: &mut Outcome,
-    ) -> Result<(), WatchError> {
+    ) -> Result<bool, WatchError> {
         outcome.lost = outcome.lost.saturating_add(block.transfers.len());
         self.claim(cursor).await?;
         self.tell_lost(block).await
@@ -345,7 +347,9 @@ impl<S: Source> Run<'_, S> {
             let (same, other): (Vec<_>, Vec<_>) =
                 noted.partition(|block| block.hash == follow::kept(header.hash));
             for block in other {
-                self.lose(cursor, block, outcome).await?;
+                if !self.lose(cursor, block, outcome).await? {
+                    open.push(height);
+                }
             }
             if !self.take_in(cursor, scanned, same.first().copied(), outcome).await? {
                 open.push(height);
@@ -371,13 +375,9 @@ impl<S: Source> Run<'_, S> {
             return Ok(true);
         }
         self.claim(cursor).await?;
-        let block = match noted {
-            Some(noted) if scanned.found.is_empty() => noted.clone(),
-            Some(_) | None => {
-                let block = tell::touched(&scanned);
-                self.watcher.store.put_block(&self.watcher.chain.id, block, self.started_at).await?
-            }
-        };
+        let mut block = tell::touched(&scanned);
+        self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
+        block.add(noted);
         self.tell_found(&block).await
     }
 

@@ -258,13 +258,13 @@ fn r11_the_state_writes_money_and_moments_like_the_api() {
     let state = state(&payment, at(90));
     assert!(text.contains(r#""amount_due_usd":50.49,"amount_received_usd":0.00,"#));
     assert_eq!(state["rate_expires_at"], Value::from(at(60 + QUOTE_SECONDS).to_string()));
-    assert_eq!(state["coin_amount"], "0.020767778477029579");
+    assert_eq!(state["coin_amount"], "0.02076778");
 }
 
 #[test]
 fn a_live_link_names_the_live_chain_and_a_test_link_the_test_chain() {
     let link = |mode, coin| state(&chosen(mode, coin), at(90))["payment_link"].as_str().unwrap().to_owned();
-    let (eth, usdc) = ("20767778477029579", "50479905");
+    let (eth, usdc) = ("20767780000000000", "50479905");
     assert_eq!(link(Mode::Live, "ETH"), format!("ethereum:{ADDRESS}@1?value={eth}"));
     assert_eq!(link(Mode::Test, "ETH"), format!("ethereum:{ADDRESS}@11155111?value={eth}"));
     assert_eq!(

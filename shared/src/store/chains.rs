@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::{Deserialize, Serialize};
 
 use super::attribute::{Item, n, number, optional_number, s, text};
@@ -17,14 +17,11 @@ use crate::rates::MAX_AGE_SECONDS;
 /// Longer than any transfer waits to count or to come back.
 const BLOCK_KEPT_SECONDS: u64 = 60 * DAY_SECONDS;
 
-/// Block items read at once: each names all that one block held for us.
+/// Items read at once: each is a transfer that some block holds.
 const BLOCKS_READ: i32 = 500;
 
-/// Pages of them read at a time: twenty thousand blocks, more than are open when every block holds something for us.
+/// Pages of them read at a time: twenty thousand transfers that wait to count.
 const BLOCK_PAGES: usize = 40;
-
-/// What the attributes of a block's transfers begin with; the transfer's key follows.
-const TRANSFER: &str = "t#";
 
 /// Bytes of a block's hash that are kept: enough that nobody finds another block with the same.
 const KEPT_HASH: usize = 16;
@@ -58,6 +55,15 @@ pub struct TouchedBlock {
     pub time: Timestamp,
     /// The transfers in it.
     pub transfers: Vec<TouchedTransfer>,
+}
+
+impl TouchedBlock {
+    /// With what was noted of the block before.
+    pub(crate) fn add(&mut self, noted: Option<&TouchedBlock>) {
+        let known = |transfer: &&TouchedTransfer| self.transfers.iter().all(|known| known.id != transfer.id);
+        let more: Vec<_> = noted.iter().flat_map(|noted| &noted.transfers).filter(known).cloned().collect();
+        self.transfers.extend(more);
+    }
 }
 
 /// A transfer in a block: whose, and what a report of it needs.
@@ -124,61 +130,52 @@ impl Store {
         }
     }
 
-    /// Notes what a block holds, before any payment is told; gives what is noted of it now.
+    /// Notes what a block holds, before any payment is told: an item for each transfer, so that no block is too full.
     ///
-    /// A block may be noted twice, the second time for addresses that were learned late: what is there stays.
+    /// The same transfer again is the same item; what else was noted of the block stays.
     pub async fn put_block(
         &self,
         chain: &ChainId,
-        block: TouchedBlock,
+        block: &TouchedBlock,
         now: Timestamp,
-    ) -> Result<TouchedBlock, StoreError> {
-        let malformed = |error: serde_dynamo::Error| StoreError::Malformed(error.to_string());
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.chains)
-            .key("chain", s(chain.as_str()))
-            .key("entry", s(block_entry(block.height, Some(block.hash))))
-            .expression_attribute_names("#hash", "hash")
-            .expression_attribute_names("#time", "time")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":height", n(block.height))
-            .expression_attribute_values(":hash", AttributeValue::B(Blob::new(block.hash)))
-            .expression_attribute_values(":time", n(block.time.0))
-            .expression_attribute_values(":ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
-        let fixed = ["height = :height", "#hash = :hash", "#time = :time", "#ttl = :ttl"];
-        let mut sets = fixed.map(str::to_owned).to_vec();
-        for (place, transfer) in block.transfers.iter().enumerate() {
-            sets.push(format!("#t{place} = :t{place}"));
-            update = update
-                .expression_attribute_names(format!("#t{place}"), format!("{TRANSFER}{}", transfer.id))
-                .expression_attribute_values(
-                    format!(":t{place}"),
-                    serde_dynamo::to_attribute_value(transfer).map_err(malformed)?,
-                );
+    ) -> Result<(), StoreError> {
+        for transfer in &block.transfers {
+            let transfer_row = serde_dynamo::to_attribute_value(transfer);
+            self.client
+                .put_item()
+                .table_name(&self.tables.chains)
+                .item("chain", s(chain.as_str()))
+                .item("entry", s(block_entry(block.height, Some((block.hash, transfer)))))
+                .item("height", n(block.height))
+                .item("hash", AttributeValue::B(Blob::new(block.hash)))
+                .item("time", n(block.time.0))
+                .item("transfer", transfer_row.map_err(|error| StoreError::Malformed(error.to_string()))?)
+                .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0))
+                .send()
+                .await
+                .map_err(failed)?;
         }
-        let update = update.update_expression(format!("SET {}", sets.join(", ")));
-        let noted = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
-        read_block(&noted.attributes.unwrap_or_default())
+        Ok(())
     }
 
     /// Forgets a block that is no longer part of the chain, after its transfers were taken back.
     pub async fn delete_block(&self, chain: &ChainId, block: &TouchedBlock) -> Result<(), StoreError> {
-        self.client
-            .delete_item()
-            .table_name(&self.tables.chains)
-            .key("chain", s(chain.as_str()))
-            .key("entry", s(block_entry(block.height, Some(block.hash))))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed)
+        for transfer in &block.transfers {
+            self.client
+                .delete_item()
+                .table_name(&self.tables.chains)
+                .key("chain", s(chain.as_str()))
+                .key("entry", s(block_entry(block.height, Some((block.hash, transfer)))))
+                .send()
+                .await
+                .map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Blocks from `height` on that held anything for us, lowest first.
     pub async fn blocks_from(&self, chain: &ChainId, height: u64) -> Result<Vec<TouchedBlock>, StoreError> {
-        let mut blocks = Vec::new();
+        let mut blocks: Vec<TouchedBlock> = Vec::new();
         let mut start = None;
         for _ in 0..BLOCK_PAGES {
             let page = self
@@ -196,14 +193,20 @@ impl Store {
                 .await
                 .map_err(failed)?;
             for item in page.items.unwrap_or_default() {
-                blocks.push(read_block(&item)?);
+                let (block, transfer) = read_transfer(&item)?;
+                match blocks.last_mut() {
+                    Some(last) if (last.height, last.hash) == (block.height, block.hash) => {
+                        last.transfers.push(transfer);
+                    }
+                    Some(_) | None => blocks.push(TouchedBlock { transfers: vec![transfer], ..block }),
+                }
             }
             start = page.last_evaluated_key;
             if start.is_none() {
                 return Ok(blocks);
             }
         }
-        Err(StoreError::Malformed("more blocks wait to count than a watcher reads".into()))
+        Err(StoreError::Malformed("more transfers wait to count than a watcher reads".into()))
     }
 
     /// The hour at which the sweep starts; `None` before its first run.
@@ -293,10 +296,11 @@ impl Store {
     }
 }
 
-/// Sorts by height; `None` before all blocks of that height.
-fn block_entry(height: u64, hash: Option<BlockHash>) -> String {
-    let hex = hash.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat());
-    format!("block#{height:020}#{}", hex.unwrap_or_default())
+/// Sorts by height and then by block; `None` before all blocks of that height.
+fn block_entry(height: u64, transfer: Option<(BlockHash, &TouchedTransfer)>) -> String {
+    let hex = |hash: BlockHash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let rest = transfer.map(|(hash, transfer)| format!("{}#{}", hex(hash), transfer.id));
+    format!("block#{height:020}#{}", rest.unwrap_or_default())
 }
 
 fn malformed(attribute: &str) -> StoreError {
@@ -337,20 +341,18 @@ fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
     })
 }
 
-fn read_block(item: &Item) -> Result<TouchedBlock, StoreError> {
+/// The block of an item, without its transfers, and the one that the item holds.
+fn read_transfer(item: &Item) -> Result<(TouchedBlock, TouchedTransfer), StoreError> {
     let hash =
         item.get("hash").and_then(|hash| hash.as_b().ok()).and_then(|hash| hash.as_ref().try_into().ok());
-    let transfers = item.iter().filter(|(name, _)| name.starts_with(TRANSFER)).map(|(name, transfer)| {
-        serde_dynamo::from_attribute_value(transfer.clone()).map_err(|_| malformed(name))
-    });
-    let mut transfers: Vec<TouchedTransfer> = transfers.collect::<Result<_, _>>()?;
-    transfers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    Ok(TouchedBlock {
+    let transfer = item.get("transfer").ok_or_else(|| malformed("transfer"))?.clone();
+    let block = TouchedBlock {
         height: number(item, "height")?,
         hash: hash.ok_or_else(|| malformed("hash"))?,
         time: Timestamp(number(item, "time")?),
-        transfers,
-    })
+        transfers: Vec::new(),
+    };
+    Ok((block, serde_dynamo::from_attribute_value(transfer).map_err(|_| malformed("transfer"))?))
 }
 
 fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, StoreError> {

@@ -39,24 +39,41 @@ enum Fate {
 
 impl<S: Source> Run<'_, S> {
     /// Tells the payments that a block's transfers are there; whether all of them count now.
+    ///
+    /// A payment that cannot be told must not keep the others from being told: its block stays open and it is told again.
     pub(super) async fn tell_found(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
         let mut all_count = true;
         for (code, transfers) in by_payment(block)? {
-            let Some(payment) = self.tell(code, block, &transfers, Fate::Found).await? else { continue };
-            let ids: Vec<_> = transfers.iter().map(|transfer| TransferId::new(&transfer.id)).collect();
-            let counts =
-                |id| payment.transfer(id).is_none_or(|known| payment.state(known) == TransferState::Counted);
-            all_count &= ids.iter().all(counts);
+            match self.tell(code, block, &transfers, Fate::Found).await {
+                Ok(Some(payment)) => all_count &= transfers.iter().all(|transfer| counts(&payment, transfer)),
+                Ok(None) => {}
+                Err(WatchError::Store(error)) => {
+                    tracing::error!(%code, %error, "a payment could not be told what came");
+                    all_count = false;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(all_count)
     }
 
-    /// Tells the payments that a block's transfers are gone, and forgets the block.
-    pub(super) async fn tell_lost(&self, block: &TouchedBlock) -> Result<(), WatchError> {
+    /// Tells the payments that a block's transfers are gone, and forgets the block; whether all could be told.
+    pub(super) async fn tell_lost(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
+        let mut all_told = true;
         for (code, transfers) in by_payment(block)? {
-            self.tell(code, block, &transfers, Fate::Lost).await?;
+            match self.tell(code, block, &transfers, Fate::Lost).await {
+                Ok(_) => {}
+                Err(WatchError::Store(error)) => {
+                    tracing::error!(%code, %error, "a payment could not be told what is gone");
+                    all_told = false;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(self.watcher.store.delete_block(&self.watcher.chain.id, block).await?)
+        if all_told {
+            self.watcher.store.delete_block(&self.watcher.chain.id, block).await?;
+        }
+        Ok(all_told)
     }
 
     async fn tell(
@@ -179,6 +196,11 @@ fn is_elsewhere(payment: &Payment, report: &Report) -> bool {
         Standing::Lost { .. } | Standing::Replaced => true,
         Standing::Unconfirmed { .. } => false,
     })
+}
+
+fn counts(payment: &Payment, transfer: &TouchedTransfer) -> bool {
+    let known = payment.transfer(&TransferId::new(&transfer.id));
+    known.is_none_or(|known| payment.state(known) == TransferState::Counted)
 }
 
 fn by_payment(block: &TouchedBlock) -> Result<BTreeMap<Code, Vec<&TouchedTransfer>>, WatchError> {
