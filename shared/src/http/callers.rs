@@ -88,3 +88,22 @@ impl<K: Eq + Hash, V> Remembered<K, V> {
         value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! R26.
+
+    use super::*;
+
+    #[test]
+    fn r26_what_was_remembered_is_asked_for_again_within_30_seconds() {
+        let remembered = Remembered::default();
+        let read_at = Timestamp(1_773_066_600);
+        remembered.put("key", "valid", read_at);
+        assert!(remembered.get(&"key", read_at.plus(REMEMBERED_SECONDS).minus(1)).is_some());
+        assert!(remembered.get(&"key", read_at.plus(REMEMBERED_SECONDS)).is_none());
+        assert!(REMEMBERED_SECONDS < 30, "an answer of the table may itself be a second old");
+        // Being asked for does not make it younger.
+        assert!(remembered.get(&"key", read_at.plus(29)).is_none());
+    }
+}

@@ -152,7 +152,9 @@ impl Request {
         let fields = Fields::parse(body)?;
         Ok(Request {
             title: title(&fields)?,
-            amount: amount(&fields)?,
+            amount: fields
+                .amount("amount_usd")?
+                .ok_or_else(|| InvalidParameter::new("amount_usd", "is required"))?,
             description: description(&fields)?,
             kyc_method: fields.choice("kyc_method", "`id_upload` or `bankid`", KycMethod::from_name)?,
             allow_bankid: fields.get("allow_bankid", "must be true or false")?.unwrap_or(false),
@@ -207,14 +209,6 @@ fn description(fields: &Fields) -> Result<Option<String>, InvalidParameter> {
     Ok(Some(text))
 }
 
-/// A JSON number, or a string with exactly a JSON number in it (R5).
-fn amount(fields: &Fields) -> Result<Cents, InvalidParameter> {
-    let invalid = |rule: String| InvalidParameter::new("amount_usd", rule);
-    let json = fields.raw("amount_usd").ok_or_else(|| invalid("is required".to_owned()))?;
-    let quoted = json.starts_with('"').then(|| serde_json::from_str::<String>(json).ok()).flatten();
-    Cents::parse_amount(quoted.as_deref().unwrap_or(json)).map_err(|error| invalid(error.to_string()))
-}
-
 /// The fields of a JSON object, each as it was written.
 #[derive(Debug)]
 pub struct Fields<'a>(HashMap<String, &'a RawValue>);
@@ -241,6 +235,14 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<T>, InvalidParameter> {
         let read = self.raw(field).map(serde_json::from_str).transpose();
         read.map_err(|_| InvalidParameter::new(field, rule))
+    }
+
+    /// The field as dollars, unless absent or `null`: a JSON number, or a string with exactly a JSON number in it (R5).
+    pub fn amount(&self, field: &'static str) -> Result<Option<Cents>, InvalidParameter> {
+        let Some(json) = self.raw(field) else { return Ok(None) };
+        let quoted = json.starts_with('"').then(|| serde_json::from_str::<String>(json).ok()).flatten();
+        let amount = Cents::parse_amount(quoted.as_deref().unwrap_or(json));
+        amount.map(Some).map_err(|error| InvalidParameter::new(field, error.to_string()))
     }
 
     /// The field as one of a few words, or its default.

@@ -104,14 +104,10 @@ fn coin(fields: &Fields) -> Result<Option<CoinId>, InvalidParameter> {
 }
 
 fn arrival(fields: &Fields) -> Result<Arrival, InvalidParameter> {
-    let size = match (fields.raw("percent"), fields.raw("amount_usd")) {
+    let size = match (fields.raw("percent"), fields.amount("amount_usd")?) {
         (Some(_), Some(_)) => return Err(InvalidParameter::new("percent", "must not come with amount_usd")),
         (Some(percent), None) => Size::Share(share(percent)?),
-        (None, Some(amount)) => {
-            let invalid =
-                |error: shared::money::AmountError| InvalidParameter::new("amount_usd", error.to_string());
-            Size::Usd(Cents::parse_amount(amount).map_err(invalid)?)
-        }
+        (None, Some(amount)) => Size::Usd(amount),
         (None, None) => Size::Share(BasisPoints::WHOLE.get()),
     };
     Ok(Arrival {

@@ -1,0 +1,336 @@
+//! A payment's life as its merchant sees it, made to happen in test mode: R15–R24.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use shared::payment::{Code, Event};
+use tests::answer::Answer;
+use tests::product::{Caller, shared};
+
+const TEN_DAYS: u64 = 864_000;
+
+async fn play(caller: &Caller, id: &str, scenarios: &[Value]) -> Answer {
+    let mut last = None;
+    for scenario in scenarios {
+        let answer = caller.simulate(id, scenario).await;
+        assert_eq!(answer.status, 200, "{scenario}: {}", answer.text);
+        last = Some(answer);
+    }
+    last.unwrap()
+}
+
+fn approve() -> Value {
+    json!({ "scenario": "approve_identity" })
+}
+
+fn choose(coin: &str) -> Value {
+    json!({ "scenario": "choose_coin", "coin": coin })
+}
+
+fn transfer(percent: u64, id: &str) -> Value {
+    json!({ "scenario": "transfer", "percent": percent, "transfer_id": id })
+}
+
+fn unconfirmed(percent: u64, id: &str) -> Value {
+    json!({ "scenario": "transfer", "percent": percent, "transfer_id": id, "confirmed": false })
+}
+
+fn advance(seconds: u64) -> Value {
+    json!({ "scenario": "advance", "seconds": seconds })
+}
+
+/// Status, received and overpaid.
+fn sums(answer: &Answer) -> (Value, Value, Value) {
+    let payment = answer.payment();
+    (payment["status"].clone(), payment["amount_received_usd"].clone(), payment["overpaid_usd"].clone())
+}
+
+fn seconds_between(from: &Value, to: &Value) -> u64 {
+    let seconds = |time: &Value| -> u64 {
+        let clock = &time.as_str().unwrap()[11..19];
+        clock.split(':').fold(0_u64, |sum, part| sum.saturating_mul(60).saturating_add(part.parse().unwrap()))
+    };
+    seconds(to).saturating_add(86_400).saturating_sub(seconds(from)).rem_euclid(86_400)
+}
+
+#[test]
+fn r16_money_moves_a_payment_along() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("100").await;
+        let due = |n| sums(n);
+        let answer = play(&shop.test, &id, &[approve(), choose("USDC")]).await;
+        assert_eq!(due(&answer), (json!("pending"), json!(0.0), json!(0.0)));
+        let answer = play(&shop.test, &id, &[transfer(40, "a")]).await;
+        assert_eq!(due(&answer), (json!("partially_paid"), json!(40.0), json!(0.0)));
+        assert_eq!(answer.field("paid_at"), json!(null));
+        let answer = play(&shop.test, &id, &[transfer(60, "b")]).await;
+        assert_eq!(due(&answer), (json!("paid"), json!(100.0), json!(0.0)));
+        assert!(answer.field("paid_at").is_string());
+        let answer = play(&shop.test, &id, &[transfer(1, "c")]).await;
+        assert_eq!(due(&answer), (json!("overpaid"), json!(101.0), json!(1.0)));
+        assert_eq!(answer.field("transfers").as_array().unwrap().len(), 3);
+    });
+}
+
+#[test]
+fn r16_a_reorganisation_takes_money_back_and_its_return_counts_once() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("100").await;
+        play(&shop.test, &id, &[approve(), choose("ETH"), transfer(60, "a"), transfer(50, "b")]).await;
+        let reorg = json!({ "scenario": "reorg", "transfer_id": "b" });
+        let answer = play(&shop.test, &id, &[reorg.clone(), reorg]).await;
+        assert_eq!(sums(&answer), (json!("partially_paid"), json!(60.0), json!(0.0)));
+        assert_eq!(answer.field("paid_at"), json!(null));
+        let states: Vec<_> =
+            answer.field("transfers").as_array().unwrap().iter().map(|t| t["state"].clone()).collect();
+        assert_eq!(states, ["counted", "lost"]);
+        let confirm = json!({ "scenario": "confirm", "transfer_id": "b" });
+        let answer = play(&shop.test, &id, &[confirm.clone(), transfer(50, "b"), confirm]).await;
+        assert_eq!(sums(&answer), (json!("overpaid"), json!(110.0), json!(10.0)));
+    });
+}
+
+#[test]
+fn r17_cancel_says_what_stands_in_its_way() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let made = async |scenarios: &[Value]| {
+            let id = shop.test.created("10").await;
+            play(&shop.test, &id, scenarios).await;
+            id
+        };
+        let start = [approve(), choose("ETH")];
+        for (then, status) in [
+            (vec![transfer(100, "a")], "paid"),
+            (vec![transfer(110, "a")], "overpaid"),
+            (vec![advance(TEN_DAYS)], "expired"),
+        ] {
+            let id = made(&[&start[..], &then].concat()).await;
+            let detail = format!("Payment is {status} and cannot be cancelled");
+            shop.test.cancel(&id).await.assert_refused(400, "payment_state", &detail);
+        }
+        let coming = made(&[&start[..], &[unconfirmed(10, "a")]].concat()).await;
+        let detail = "A transfer was seen and is not yet counted, so the payment cannot be cancelled";
+        shop.test.cancel(&coming).await.assert_refused(400, "payment_state", detail);
+        let partial = made(&[&start[..], &[transfer(30, "a")]].concat()).await;
+        let cancelled = shop.test.cancel(&partial).await;
+        assert_eq!(sums(&cancelled), (json!("cancelled"), json!(3.0), json!(0.0)));
+        assert!(cancelled.field("cancelled_at").is_string());
+        let again = shop.test.cancel(&partial).await;
+        assert_eq!((again.status, again.text), (200, cancelled.text.clone()));
+        // Only the chain says `refunded`; here the store is told so.
+        let code: Code = cancelled.field("short_code").as_str().unwrap().parse().unwrap();
+        let now = shared::clock::Clock::default().now();
+        let refund = |payment: &shared::payment::Payment| {
+            Ok::<_, shared::http::ApiError>(payment.apply(Event::Refunded, now)?)
+        };
+        product.local.store().change_payment(code, refund).await.unwrap();
+        let refunded = shop.test.read(&partial).await;
+        assert_eq!(refunded.field("status"), "refunded");
+        assert!(refunded.field("refunded_at").is_string());
+        let detail = "Payment is refunded and cannot be cancelled";
+        shop.test.cancel(&partial).await.assert_refused(400, "payment_state", detail);
+    });
+}
+
+#[test]
+fn r17_of_a_cancel_and_a_payment_at_once_one_wins_and_both_see_it() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        for _ in 0..8 {
+            let id = shop.test.created("10").await;
+            play(&shop.test, &id, &[approve(), choose("ETH")]).await;
+            let pay = transfer(100, "a");
+            let (cancelled, paid) = tokio::join!(shop.test.cancel(&id), shop.test.simulate(&id, &pay));
+            let last = shop.test.read(&id).await;
+            // Whoever wins, the money is on record.
+            assert_eq!(last.field("amount_received_usd"), json!(10.0));
+            if cancelled.status == 200 {
+                assert_eq!(
+                    (cancelled.field("status"), last.field("status")),
+                    (json!("cancelled"), json!("cancelled"))
+                );
+                assert_eq!((paid.field("status"), last.field("late")), (json!("cancelled"), json!(true)));
+            } else {
+                cancelled.assert_refused(400, "payment_state", "Payment is paid and cannot be cancelled");
+                assert_eq!((paid.field("status"), last.field("status")), (json!("paid"), json!("paid")));
+            }
+        }
+    });
+}
+
+#[test]
+fn r18_a_rejected_payer_may_try_three_times_in_all() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let reject = json!({ "scenario": "reject_identity", "reason": "unreadable" });
+        let (unlucky, lucky) = (shop.test.created("10").await, shop.test.created("10").await);
+        for _ in 0..3 {
+            assert_eq!(
+                play(&shop.test, &unlucky, std::slice::from_ref(&reject)).await.field("kyc_status"),
+                "rejected"
+            );
+        }
+        let detail = "Identity was rejected and no attempts are left";
+        for scenario in [&approve(), &reject, &json!({ "scenario": "pay" })] {
+            shop.test.simulate(&unlucky, scenario).await.assert_refused(400, "payment_state", detail);
+        }
+        assert_eq!(shop.test.read(&unlucky).await.field("status"), "kyc_required");
+        let approved = play(&shop.test, &lucky, &[reject.clone(), reject, approve(), approve()]).await;
+        assert_eq!(
+            (approved.field("kyc_status"), approved.field("status")),
+            (json!("approved"), json!("pending"))
+        );
+        let late = shop.test.simulate(&lucky, &json!({ "scenario": "reject_identity" })).await;
+        late.assert_refused(400, "payment_state", "Identity is approved");
+    });
+}
+
+#[test]
+fn r19_a_coin_needs_identity_and_is_settled_once_money_was_seen() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        let early = shop.test.simulate(&id, &choose("ETH")).await;
+        early.assert_refused(400, "payment_state", "Identity must be approved before a coin can be chosen");
+        let first = play(&shop.test, &id, &[approve(), choose("ETH")]).await.payment();
+        let second = play(&shop.test, &id, &[choose("USDC")]).await.payment();
+        // One address serves every network and token of the family.
+        assert_eq!(first["wallet_address"], second["wallet_address"]);
+        assert_eq!((&first["selected_coin"], &second["selected_coin"]), (&json!("ETH"), &json!("USDC")));
+        assert_eq!((&first["coin_amount"], &second["coin_amount"]), (&json!("0.004"), &json!("10")));
+        play(&shop.test, &id, &[unconfirmed(10, "a")]).await;
+        let settled = shop.test.simulate(&id, &choose("ETH")).await;
+        settled.assert_refused(400, "payment_state", "A transfer was seen, so the coin cannot be changed");
+        // A new quote in the same coin is for the rest.
+        let rest = play(&shop.test, &id, &[choose("USDC")]).await.payment();
+        assert_eq!((&rest["selected_coin"], &rest["coin_amount"]), (&json!("USDC"), &json!("9")));
+    });
+}
+
+#[test]
+fn r20_a_quote_holds_15_minutes() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        let chosen = play(&shop.test, &id, &[approve(), choose("ETH")]).await.payment();
+        assert_eq!(seconds_between(&chosen["updated_at"], &chosen["rate_expires_at"]), 900);
+        assert_eq!(chosen["rate_usd"], "2500.00");
+        let renewed = play(&shop.test, &id, &[advance(901), choose("ETH")]).await.payment();
+        assert_eq!(seconds_between(&chosen["rate_expires_at"], &renewed["rate_expires_at"]), 901);
+        let paid = play(&shop.test, &id, &[advance(901), transfer(100, "a")]).await;
+        // No quote held, so that the minute's accepted rate counts.
+        assert_eq!(sums(&paid), (json!("paid"), json!(10.0), json!(0.0)));
+        assert_eq!(paid.field("transfers")[0]["rate_usd"], "2500.00");
+    });
+}
+
+#[test]
+fn r21_the_quoted_units_settle_the_dollars_exactly() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        // At 0.97 USD none of these is a whole number of units, so that the quote is rounded up and its ratio counts.
+        for amount in ["1.01", "33.33", "49.99", "1234567.89"] {
+            let id = shop.test.created(amount).await;
+            let expected: Value = serde_json::from_str(amount).unwrap();
+            let paid = play(&shop.test, &id, &[approve(), choose("USDT"), transfer(100, "a")]).await;
+            assert_eq!(sums(&paid), (json!("paid"), expected, json!(0.0)), "{amount}");
+            assert_eq!(paid.field("transfers")[0]["amount"], paid.field("coin_amount"));
+        }
+        let id = shop.test.created("10").await;
+        let almost = json!({ "scenario": "transfer", "percent": 99.99 });
+        let short = play(&shop.test, &id, &[approve(), choose("ETH"), almost]).await;
+        // The tolerance is 0 unless the deployment says otherwise; what came is rounded down.
+        assert_eq!(sums(&short), (json!("partially_paid"), json!(9.99), json!(0.0)));
+    });
+}
+
+#[test]
+fn r22_a_transfer_counts_once_however_often_it_is_told() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        play(&shop.test, &id, &[approve(), choose("ETH"), unconfirmed(50, "a")]).await;
+        let again: Vec<_> = (0..10)
+            .map(|_| {
+                let (caller, id) = (shop.test.clone(), id.clone());
+                tokio::spawn(async move { caller.simulate(&id, &transfer(50, "a")).await })
+            })
+            .collect();
+        for call in again {
+            // Ten at once may lose too many races for one item; then they are told to try again.
+            let answer = call.await.unwrap();
+            assert!(matches!(answer.status, 200 | 503), "{}", answer.text);
+        }
+        let last = play(&shop.test, &id, &[transfer(50, "a")]).await;
+        assert_eq!(sums(&last), (json!("partially_paid"), json!(5.0), json!(0.0)));
+        assert_eq!(last.field("transfers").as_array().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn r22_every_order_of_what_the_chain_reports_gives_the_same_payment() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let confirm = |id: &str| json!({ "scenario": "confirm", "transfer_id": id });
+        let orders = [
+            vec![unconfirmed(50, "a"), unconfirmed(60, "b"), confirm("a"), confirm("b")],
+            vec![unconfirmed(60, "b"), confirm("b"), transfer(50, "a"), unconfirmed(60, "b"), confirm("b")],
+            vec![transfer(60, "b"), transfer(50, "a"), transfer(60, "b")],
+        ];
+        let mut seen = BTreeSet::new();
+        for order in orders {
+            let id = shop.test.created("10").await;
+            let last = play(&shop.test, &id, &[&[approve(), choose("USDC")], &order[..]].concat()).await;
+            seen.insert(format!("{:?}", sums(&last)));
+        }
+        assert_eq!(seen.len(), 1, "{seen:?}");
+    });
+}
+
+#[test]
+fn r23_money_after_the_end_is_late_and_changes_no_status() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        for (end, status) in [(Some(advance(TEN_DAYS)), "expired"), (None, "cancelled")] {
+            let id = shop.test.created("10").await;
+            let chosen = play(&shop.test, &id, &[approve(), choose("ETH")]).await.payment();
+            match end {
+                Some(end) => assert_eq!(play(&shop.test, &id, &[end]).await.field("status"), "expired"),
+                None => assert_eq!(shop.test.cancel(&id).await.field("status"), "cancelled"),
+            }
+            let late = play(&shop.test, &id, &[transfer(100, "a")]).await;
+            assert_eq!(sums(&late), (json!(status), json!(10.0), json!(0.0)));
+            let late = late.payment();
+            assert_eq!((&late["late"], &late["transfers"][0]["late"]), (&json!(true), &json!(true)));
+            assert_eq!(late["paid_at"], json!(null));
+            for date in ["created_at", "expires_at"] {
+                assert_eq!(late[date], chosen[date], "{date}");
+            }
+        }
+    });
+}
+
+#[test]
+fn r24_each_address_is_given_to_one_payment() {
+    shared(async |product| {
+        let (shop, other) = (product.shop().await, product.shop().await);
+        let calls: Vec<_> = (0..8)
+            .map(|n: u32| {
+                let caller = if n.is_multiple_of(2) { shop.test.clone() } else { other.test.clone() };
+                tokio::spawn(async move {
+                    let id = caller.created("10").await;
+                    play(&caller, &id, &[approve(), choose("ETH")]).await.field("wallet_address")
+                })
+            })
+            .collect();
+        let mut addresses = BTreeSet::new();
+        for call in calls {
+            addresses.insert(call.await.unwrap().as_str().unwrap().to_owned());
+        }
+        assert_eq!(addresses.len(), 8);
+        assert!(addresses.iter().all(|address| address.len() == 42 && address.starts_with("0x")));
+    });
+}

@@ -1,0 +1,12 @@
+//! What the contract promises to merchants, checked over HTTP against the functions' real programs.
+//! Each test is named for the ruling it guards; all share one product and have accounts of their own.
+#![cfg(test)]
+
+mod access;
+mod creating;
+mod idempotency;
+mod life;
+mod listing;
+mod simulate;
+mod time;
+mod volume;
