@@ -87,9 +87,10 @@ impl Live {
         live
     }
 
-    /// The first minute: there are prices, and the chain is scanned.
+    /// The first minutes: there are prices, and the chain is scanned. The very first look only notes where to begin.
     async fn begin(&self) {
         self.tick("refresh-rates").await;
+        self.tick("watch-chain").await;
         self.watch().await;
     }
 
