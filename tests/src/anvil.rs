@@ -1,16 +1,7 @@
 //! A real Ethereum node for tests: anvil on a port of its own, mining only when told, and a payer with money and a token.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as tests do"
-)]
-
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,6 +10,8 @@ use shared::moment::Timestamp;
 use shared::settings::optional;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+
+use crate::tools;
 
 /// The account key (`m/44'/60'/0'`) of the mnemonic with which anvil starts: its address 0 is
 /// `0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266`. A merchant with this key is paid at anvil's own first accounts.
@@ -113,8 +106,7 @@ impl Anvil {
         let mut process = match process {
             Ok(process) => process,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                assert!(optional("CI").is_none(), "anvil is missing, and in CI it must not be");
-                report_not_run();
+                tools::not_run("anvil");
                 return None;
             }
             Err(error) => panic!("anvil does not start: {error}"),
@@ -226,11 +218,4 @@ async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 
 fn text(value: Value) -> String {
     serde_json::from_value(value).expect("a text")
-}
-
-/// Past the test runner, which keeps to itself what a test prints that passes.
-fn report_not_run() {
-    let test = std::thread::current();
-    let line = format!("test {} ... not run: anvil is missing\n", test.name().unwrap_or_default());
-    std::io::stderr().write_all(line.as_bytes()).expect("somebody listens");
 }

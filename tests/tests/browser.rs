@@ -1,0 +1,242 @@
+//! The pay page in a real browser (R27): live, in a shop's frame, by keyboard, on a phone, in the dark, without script.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::Ipv4Addr;
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use fantoccini::key::Key;
+use local::{Local, Options, demo};
+use serde_json::{Value, json};
+use tests::browser::{Browser, visit};
+use tests::shop::{Shop, text};
+use tokio::net::TcpListener;
+
+/// More presses of the tabulator than the page has places to stop at.
+const STOPS: usize = 30;
+
+/// A running gateway with prices, and a shop in test mode.
+struct World {
+    local: Local,
+    shop: Shop,
+}
+
+impl World {
+    async fn start() -> World {
+        let local = Local::start(Options::default()).await.unwrap();
+        local.tick("refresh-rates").await.unwrap();
+        let key = demo::demo(&local.store(), None, None).await.unwrap().test;
+        let shop = Shop::new(local.base_url(), &key);
+        World { local, shop }
+    }
+
+    /// A payment, by its code and its link.
+    async fn payment(&self) -> (String, String) {
+        let payment = self.shop.create("49.99").await;
+        (text(&payment["short_code"]), text(&payment["pay_url"]))
+    }
+
+    async fn approved(&self) -> (String, String) {
+        let (code, url) = self.payment().await;
+        self.play(&code, "approve_identity").await;
+        (code, url)
+    }
+
+    async fn play(&self, code: &str, scenario: &str) -> Value {
+        self.shop.simulate(code, &json!({ "scenario": scenario })).await
+    }
+}
+
+/// Whatever happens to the page from now on without a reload, it is still this one.
+async fn mark(browser: &Browser) {
+    browser.run("window.marker = 'same page'; return null").await;
+}
+
+async fn is_marked(browser: &Browser) -> bool {
+    browser.run("return window.marker || null").await == "same page"
+}
+
+#[tokio::test]
+async fn r27_the_open_page_follows_a_payment_to_paid() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.payment().await;
+        browser.open(&url).await;
+        browser.shows("Order #1234").await;
+        browser.shows("TEST").await;
+        browser.shows("49.99").await;
+        mark(browser).await;
+
+        world.play(&code, "approve_identity").await;
+        browser.element("#coin-ETH").await;
+        assert!(is_marked(browser).await, "approval reloads the page");
+
+        browser.click("#coin-ETH").await;
+        let address = browser.element("#copy-address").await.attr("data-copy").await.unwrap().unwrap();
+        let payment = world.shop.get(&code).await;
+        assert_eq!(payment["wallet_address"], address);
+        browser.shows(&address).await;
+        browser.shows(&text(&payment["coin_amount"])).await;
+        assert!(browser.element("figure svg").await.is_displayed().await.unwrap());
+        let link = browser.element("#open-wallet").await.attr("href").await.unwrap().unwrap();
+        assert!(link.starts_with(&format!("ethereum:{address}@11155111?value=")), "{link}");
+        mark(browser).await;
+
+        let transfer = json!({ "scenario": "transfer", "transfer_id": "one", "confirmed": false });
+        world.shop.simulate(&code, &transfer).await;
+        browser.shows("Seen, not in a block yet").await;
+        let confirm = json!({ "scenario": "confirm", "transfer_id": "one" });
+        assert_eq!(world.shop.simulate(&code, &confirm).await["status"], "paid");
+        browser.shows("The payment is complete").await;
+        assert!(is_marked(browser).await, "money reloads the page");
+        assert_eq!(browser.complaints().await, Vec::<Value>::new());
+        assert!(browser.client().get_all_cookies().await.unwrap().is_empty());
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn r27_an_unknown_code_gives_a_page_that_says_so() {
+    visit(async |browser| {
+        let world = World::start().await;
+        for code in ["11111111", "no-such-code"] {
+            browser.open(&format!("{}/pay/{code}", world.shop.base_url())).await;
+            browser.shows("Payment not found").await;
+        }
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn r27_the_page_works_in_a_shops_frame() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.approved().await;
+        browser.open(&shop_with_frame(&url).await).await;
+        browser.element("iframe").await.enter_frame().await.unwrap();
+        assert!(fits(browser).await);
+        mark(browser).await;
+        assert_eq!(browser.run("return window.self === window.top").await, false);
+
+        browser.click("#coin-USDC").await;
+        browser.element("#copy-address").await;
+        mark(browser).await;
+        world.play(&code, "pay").await;
+        browser.shows("The payment is complete").await;
+        assert!(is_marked(browser).await && fits(browser).await);
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+/// A shop's page at another site, with the documented frame in it.
+async fn shop_with_frame(url: &str) -> String {
+    let frame = format!(r#"<iframe src="{url}" width="100%" height="700" frameborder="0"></iframe>"#);
+    let page = Html(format!("<!DOCTYPE html><title>Shop</title><h1>Shop</h1>{frame}"));
+    let router = Router::new().fallback(get(async move || page));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    format!("http://localhost:{port}/")
+}
+
+/// Whether nothing sticks out to the right.
+async fn fits(browser: &Browser) -> bool {
+    let script = "const page = document.documentElement; return page.scrollWidth <= page.clientWidth";
+    browser.run(script).await == true
+}
+
+#[tokio::test]
+async fn r27_the_keyboard_alone_chooses_a_coin() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.approved().await;
+        browser.open(&url).await;
+        browser.element("#coin-USDC").await;
+        tab_to(browser, "coin-USDC").await;
+        let outline = "const style = getComputedStyle(document.activeElement); \
+                       return style.outlineStyle !== 'none' || style.boxShadow !== 'none'";
+        assert_eq!(browser.run(outline).await, true, "the focus can be seen");
+        browser.press(Key::Enter).await;
+        browser.element("#copy-address").await;
+        assert_eq!(world.shop.get(&code).await["selected_coin"], "USDC");
+        tab_to(browser, "open-wallet").await;
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+async fn tab_to(browser: &Browser, id: &str) {
+    for _ in 0..STOPS {
+        browser.press(Key::Tab).await;
+        if browser.run("return document.activeElement.id").await == id {
+            return;
+        }
+    }
+    panic!("the tabulator never comes to {id}");
+}
+
+#[tokio::test]
+async fn r27_the_page_is_dark_in_dark_mode_and_fits_a_phone() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.approved().await;
+        world.play(&code, "choose_coin").await;
+        let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
+        browser.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+        for (scheme, is_dark) in [("light", false), ("dark", true)] {
+            let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+            browser.devtools("Emulation.setEmulatedMedia", feature).await;
+            browser.open(&url).await;
+            browser.element("#copy-address").await;
+            assert!(fits(browser).await, "{scheme}");
+            let brightness = "const style = getComputedStyle(document.querySelector('main')); \
+                const sum = (color) => color.match(/[0-9.]+/g).slice(0, 3).map(Number).reduce((a, b) => a + b); \
+                return sum(style.backgroundColor) < sum(style.color)";
+            assert_eq!(browser.run(brightness).await, is_dark, "{scheme}");
+        }
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn r27_the_page_works_without_script() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.approved().await;
+        browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+        browser.open(&url).await;
+        browser.click("#coin-ETH").await;
+        let shown = browser.text("main").await;
+        let payment = world.shop.get(&code).await;
+        assert!(shown.contains(&text(&payment["wallet_address"])), "{shown}");
+        assert!(shown.contains(&text(&payment["coin_amount"])), "{shown}");
+        world.play(&code, "pay").await;
+        browser.client().refresh().await.unwrap();
+        assert!(browser.text("main").await.contains("The payment is complete"));
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn r27_a_title_is_text_whatever_it_says() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let title = "<img src=x onerror='window.ran=1'></title><script>window.ran=1</script>";
+        let request = json!({ "title": title, "description": title, "amount_usd": 1 });
+        let payment = world.shop.create_with(&request).await;
+        browser.open(&text(&payment["pay_url"])).await;
+        browser.shows(title).await;
+        assert_eq!(browser.run("return window.ran || null").await, Value::Null);
+        assert_eq!(browser.run("return document.querySelectorAll('img').length").await, 0);
+        assert!(browser.client().title().await.unwrap().contains(title));
+        world.local.shutdown().await;
+    })
+    .await;
+}
