@@ -34,7 +34,7 @@ const ARGUMENTS: [&str; 9] = [
 ];
 
 /// A machine that needs longer to start a browser than this has another problem.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An open browser.
 pub struct Browser {
