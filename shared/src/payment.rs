@@ -2,6 +2,7 @@
 //!
 //! Pure. Callers bring what happened and what time it is; `apply` says what the payment is now.
 
+mod apply;
 mod fee;
 mod id;
 mod identity;
@@ -28,14 +29,10 @@ use std::collections::BTreeMap;
 
 use crate::chain::{ChainId, CoinId};
 use crate::moment::{DAY_SECONDS, Timestamp};
-use crate::money::{BasisPoints, Cents, Decimals, Rate, Units};
+use crate::money::{BasisPoints, Cents, Decimals, Rate};
 
 /// How long a payment stays open (R15).
 pub const LIFETIME_SECONDS: u64 = 10 * DAY_SECONDS;
-
-/// First and longest wait before an overdue payment that money holds open is looked at again.
-const FIRST_WAIT_SECONDS: u64 = 60;
-const LONGEST_WAIT_SECONDS: u64 = 30 * 60;
 
 /// An account that calls the API and owns payments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -303,187 +300,6 @@ impl Payment {
             }
             (Some(_) | None, Some(_) | None) => Meeting::Collision,
         }
-    }
-
-    /// The payment after `event`.
-    ///
-    /// The same event twice is the same as once, because a write that was retried looks to its writer like somebody
-    /// else's. Money is recorded whatever the status: it is never forgotten.
-    pub fn apply(&self, event: Event, now: Timestamp) -> Result<Payment, Refusal> {
-        let mut next = self.clone();
-        match event {
-            Event::Identity(step) => next.identify(step, now)?,
-            Event::Choose(offer) => next.choose(offer, now)?,
-            Event::Cancel => next.cancel(now)?,
-            Event::Expire { windows, complete } => next.expire(windows, complete, now),
-            Event::AcceptLate => next.accept_late(now)?,
-            Event::Refunded => next.refunded(now)?,
-            Event::Advance { seconds } => next.advance(seconds)?,
-            Event::Reported(report) => next.report(report),
-        }
-        if next != *self {
-            next.progress.updated_at = next.local(now).max(self.progress.updated_at);
-        }
-        Ok(next)
-    }
-
-    fn identify(&mut self, step: IdentityStep, now: Timestamp) -> Result<(), Refusal> {
-        let next = self.progress.identity.step(step)?;
-        let status = self.status(now);
-        if next != self.progress.identity && status != Status::KycRequired {
-            return Err(Refusal::Ended { status });
-        }
-        self.progress.identity = next;
-        Ok(())
-    }
-
-    /// Whether the payer may choose `coin`, or have a new quote in it, at `now` (R19).
-    pub fn may_choose(&self, coin: &CoinId, now: Timestamp) -> Result<(), Refusal> {
-        match self.status(now) {
-            Status::Pending | Status::PartiallyPaid => {}
-            Status::KycRequired => return Err(Refusal::IdentityRequired),
-            status @ (Status::Paid
-            | Status::Overpaid
-            | Status::Expired
-            | Status::Cancelled
-            | Status::Refunded) => {
-                return Err(Refusal::Ended { status });
-            }
-        }
-        let other_coin = self.progress.selection.as_ref().is_some_and(|selected| selected.coin != *coin);
-        if other_coin && self.money_was_seen() {
-            return Err(Refusal::CoinSettled);
-        }
-        if self.still_due() == Cents::ZERO { Err(Refusal::NothingDue) } else { Ok(()) }
-    }
-
-    /// Whether a coin that is not offered below `minimum` is offered: it decides about a first payment only.
-    pub fn accepts(&self, minimum: Cents) -> bool {
-        self.money_was_seen() || self.still_due() >= minimum
-    }
-
-    fn choose(&mut self, offer: Offer, now: Timestamp) -> Result<(), Refusal> {
-        self.may_choose(&offer.coin, now)?;
-        let usd = self.still_due();
-        let worth = Units::worth(usd, offer.rate, offer.decimals);
-        let units =
-            worth.and_then(|units| units.payable(offer.decimals)).map_err(|_| Refusal::NotExpressible)?;
-        let given = self.address_of(&offer.address.family).map(|given| given.address.clone());
-        let address = given.unwrap_or_else(|| {
-            self.progress.addresses.push(offer.address.clone());
-            offer.address.address.clone()
-        });
-        let issued_at = self.local(now);
-        let until = issued_at.plus(QUOTE_SECONDS);
-        let Offer { coin, decimals, rate, .. } = offer;
-        let quote = Quote { coin: coin.clone(), usd, decimals, units, rate, issued_at, until };
-        let Progress { quotes, transfers, selection, .. } = &mut self.progress;
-        let relied_on = quotes.clone();
-        let priced = |quote: &Quote| {
-            transfers.values().any(|transfer| transfer.price(&relied_on) == Price::Quote(quote))
-        };
-        quotes.issue(quote, priced);
-        *selection = Some(Selection { coin, address });
-        Ok(())
-    }
-
-    fn cancel(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        match self.status(now) {
-            Status::Cancelled => Ok(()),
-            status @ (Status::Paid | Status::Overpaid | Status::Expired | Status::Refunded) => {
-                Err(Refusal::NotCancellable { status })
-            }
-            Status::KycRequired | Status::Pending | Status::PartiallyPaid if self.awaits_money(now) => {
-                Err(Refusal::MoneyOnItsWay)
-            }
-            Status::KycRequired | Status::Pending | Status::PartiallyPaid => {
-                self.progress.ending = Some(Ending::Cancelled);
-                self.progress.cancelled_at = Some(self.local(now));
-                Ok(())
-            }
-        }
-    }
-
-    /// Ends an overdue payment, or puts off looking again while money in time holds it open (R15).
-    fn expire(&mut self, windows: Vec<Window>, complete: bool, now: Timestamp) {
-        let local = self.local(now);
-        let open = self.progress.ending.is_none() && self.recorded_status().is_open();
-        if local < self.terms.expires_at() || !open {
-            return;
-        }
-        for window in windows {
-            let height = window.height.max(self.last_height_in_time(&window.chain));
-            self.progress.windows.entry(window.chain).or_insert(height);
-        }
-        let closed = complete || self.progress.addresses.is_empty();
-        if closed && !self.awaits_money_in_time(now) {
-            self.progress.ending = Some(Ending::Expired);
-            self.progress.deferral = None;
-        } else if self.progress.deferral.is_none_or(|deferral| deferral.until <= local) {
-            let waits = self.progress.deferral.map_or(0, |deferral| deferral.waits.saturating_add(1));
-            let doubled = 2_u64.checked_pow(waits).and_then(|factor| FIRST_WAIT_SECONDS.checked_mul(factor));
-            let wait = doubled.map_or(LONGEST_WAIT_SECONDS, |wait| wait.min(LONGEST_WAIT_SECONDS));
-            self.progress.deferral = Some(Deferral { until: local.plus(wait), waits });
-        }
-    }
-
-    fn accept_late(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        match self.status(now) {
-            Status::Expired | Status::Cancelled if self.received_covers() => {
-                self.progress.late_accepted_at = Some(self.local(now));
-                self.progress.ending = None;
-                Ok(())
-            }
-            Status::Expired | Status::Cancelled => Err(Refusal::NotCovered),
-            Status::Paid | Status::Overpaid if self.progress.late_accepted_at.is_some() => Ok(()),
-            status @ (Status::KycRequired
-            | Status::Pending
-            | Status::PartiallyPaid
-            | Status::Paid
-            | Status::Overpaid
-            | Status::Refunded) => Err(Refusal::NothingLate { status }),
-        }
-    }
-
-    fn refunded(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        match self.status(now) {
-            Status::Refunded => Ok(()),
-            Status::Expired | Status::Cancelled if self.received() > Cents::ZERO => {
-                self.progress.ending = Some(Ending::Refunded);
-                self.progress.refunded_at = Some(self.local(now));
-                Ok(())
-            }
-            status @ (Status::KycRequired
-            | Status::Pending
-            | Status::PartiallyPaid
-            | Status::Paid
-            | Status::Overpaid
-            | Status::Expired
-            | Status::Cancelled) => Err(Refusal::NothingToRefund { status }),
-        }
-    }
-
-    fn advance(&mut self, seconds: u64) -> Result<(), Refusal> {
-        match self.mode {
-            Mode::Live => Err(Refusal::LiveTime),
-            Mode::Test => {
-                self.progress.advanced_seconds = self.progress.advanced_seconds.saturating_add(seconds);
-                Ok(())
-            }
-        }
-    }
-
-    fn report(&mut self, report: Report) {
-        let after_end = self.progress.ending.is_some();
-        let id = report.movement.id.clone();
-        let known = self.progress.transfers.entry(id).or_insert_with(|| Transfer::new(&report, after_end));
-        known.merge(report);
-    }
-
-    /// Takes the steps that the payer has still to take, then decides: what a reviewer's word comes to (R18).
-    pub fn decide_identity(&self, decision: IdentityStep, now: Timestamp) -> Result<Payment, Refusal> {
-        let steps = self.progress.identity.steps_to_decision().iter().chain([&decision]);
-        steps.into_iter().try_fold(self.clone(), |payment, step| payment.apply(Event::Identity(*step), now))
     }
 
     /// The payment's own time: ahead of everyone's if a test advanced it.
