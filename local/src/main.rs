@@ -10,6 +10,9 @@ use local::demo::{self, DemoError, Keys};
 use local::{Data, DatabaseOnly, FIXED_RATES, Local, Options, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Where `cargo lambda watch` answers unless it is told otherwise.
+const LAMBDA_WATCH_URL: &str = "http://127.0.0.1:9000";
+
 /// Runs the whole product on this machine: database, functions, HTTP, schedules and streams.
 #[derive(Parser)]
 #[command(name = "cargo local", disable_version_flag = true)]
@@ -74,6 +77,8 @@ enum Failure {
     Chains { path: String, problem: String },
     #[error("--fixed-rates is not a JSON object of prices: {0}")]
     Rates(serde_json::Error),
+    #[error("{path} cannot be written: {problem}")]
+    Settings { path: String, problem: std::io::Error },
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
 }
@@ -137,12 +142,19 @@ async fn serve(arguments: &Arguments) -> Result<Running, Failure> {
 
 async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
     let database = DatabaseOnly::start(&options(arguments)?).await?;
+    let file = arguments.data.join("env");
+    let keys = demo::demo(&database.store(), demo::read(&file)?, arguments.live_xpub.as_deref()).await?;
+    demo::write(&file, LAMBDA_WATCH_URL, &keys)?;
+    let settings = arguments.data.join("functions.env");
+    let lines = database.environment().iter().map(|(name, value)| format!("{name}={value}\n"));
+    std::fs::write(&settings, lines.collect::<Vec<_>>().concat())
+        .map_err(|problem| Failure::Settings { path: settings.display().to_string(), problem })?;
     println!("DynamoDB   {}", database.dynamodb_endpoint());
+    println!("Test key   {}", keys.test);
     println!("Data       {}", arguments.data.display());
     println!();
-    println!("Point tools at it with");
-    println!("  export AWS_ENDPOINT_URL_DYNAMODB={}", database.dynamodb_endpoint());
-    println!("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=eu-north-1");
+    println!("Serve the functions with");
+    println!("  cargo lambda watch --invoke-address 127.0.0.1 --env-file {}", settings.display());
     Ok(Running::Database(database))
 }
 

@@ -92,6 +92,8 @@ struct Ground {
 /// The database alone, for `cargo lambda watch` and other tools.
 pub struct DatabaseOnly {
     endpoint: String,
+    product: Product,
+    environment: BTreeMap<String, String>,
     stopper: Stopper,
     _folder: Option<Folder>,
 }
@@ -102,7 +104,31 @@ impl DatabaseOnly {
         let (stopper, stop) = stop::channel();
         let listener = listen(options.database_port, "--database-port").await?;
         let ground = ground(options, listener, &stop)?;
-        Ok(DatabaseOnly { endpoint: ground.dynamodb_endpoint, stopper, _folder: ground.folder })
+        let mut environment = BTreeMap::from(
+            [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "local")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        for function in &ground.product.functions {
+            environment.extend(function.environment.clone());
+        }
+        environment.extend(shared_environment(options, "", &ground.dynamodb_endpoint));
+        Ok(DatabaseOnly {
+            endpoint: ground.dynamodb_endpoint,
+            product: ground.product,
+            environment,
+            stopper,
+            _folder: ground.folder,
+        })
+    }
+
+    /// What functions need in their environment to use the database.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// The tables, to be used as the functions do.
+    pub fn store(&self) -> Store {
+        store(&self.product, &self.endpoint)
     }
 
     /// Where the database answers.
@@ -174,17 +200,7 @@ impl Local {
 
     /// The tables, to be used as the functions do.
     pub fn store(&self) -> Store {
-        let functions = || self.product.functions.iter();
-        let name = |variable| functions().find_map(|function| function.environment.get(variable)).cloned();
-        let table = |variable| name(variable).unwrap_or_default();
-        let tables = Tables {
-            payments: table("PAYMENTS_TABLE"),
-            keys: table("KEYS_TABLE"),
-            accounts: table("ACCOUNTS_TABLE"),
-            addresses: table("ADDRESSES_TABLE"),
-            chains: table("CHAINS_TABLE"),
-        };
-        app::local_store(&self.dynamodb_endpoint, tables)
+        store(&self.product, &self.dynamodb_endpoint)
     }
 
     /// What the template says.
@@ -271,6 +287,21 @@ fn log(options: &Options, folder: Option<&Folder>) -> Result<Log, StartError> {
             Ok(Log::file(&folder.log(), options.verbose).map_err(|problem| folder.unusable(problem))?)
         }
     }
+}
+
+/// The tables under the names that the template tells its functions.
+fn store(product: &Product, endpoint: &str) -> Store {
+    let name =
+        |variable| product.functions.iter().find_map(|function| function.environment.get(variable)).cloned();
+    let table = |variable| name(variable).unwrap_or_default();
+    let tables = Tables {
+        payments: table("PAYMENTS_TABLE"),
+        keys: table("KEYS_TABLE"),
+        accounts: table("ACCOUNTS_TABLE"),
+        addresses: table("ADDRESSES_TABLE"),
+        chains: table("CHAINS_TABLE"),
+    };
+    app::local_store(endpoint, tables)
 }
 
 /// What every function is told, over the template's variables.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::moment::Minute;
+use crate::money::Units;
 
 const CREATED: Timestamp = Timestamp(1_700_000_000);
 const DUE: Cents = Cents(10_000);
