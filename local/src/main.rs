@@ -146,7 +146,9 @@ async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
     let keys = demo::demo(&database.store(), demo::read(&file)?, arguments.live_xpub.as_deref()).await?;
     demo::write(&file, LAMBDA_WATCH_URL, &keys)?;
     let settings = arguments.data.join("functions.env");
-    let lines = database.environment().iter().map(|(name, value)| format!("{name}={value}\n"));
+    let public_url = ("PUBLIC_URL".to_owned(), LAMBDA_WATCH_URL.to_owned());
+    let variables = database.environment().iter().map(|(name, value)| (name.clone(), value.clone()));
+    let lines = variables.chain([public_url]).map(|(name, value)| format!("{name}='{value}'\n"));
     std::fs::write(&settings, lines.collect::<Vec<_>>().concat())
         .map_err(|problem| Failure::Settings { path: settings.display().to_string(), problem })?;
     println!("DynamoDB   {}", database.dynamodb_endpoint());

@@ -112,6 +112,8 @@ impl DatabaseOnly {
             environment.extend(function.environment.clone());
         }
         environment.extend(shared_environment(options, "", &ground.dynamodb_endpoint));
+        // The caller knows where the functions will answer.
+        environment.remove("PUBLIC_URL");
         Ok(DatabaseOnly {
             endpoint: ground.dynamodb_endpoint,
             product: ground.product,
