@@ -4,8 +4,8 @@ use std::future::Future;
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
-use aws_smithy_http_client::tls;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, SharedHttpClient};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
 use crate::clock::Clock;
 use crate::http::{Accounts, Callers};
@@ -74,6 +74,10 @@ fn log_as_json() {
         .init();
 }
 
+/// The five authorities that sign for every endpoint of AWS. Reading the machine's whole list of them would cost
+/// each start of a function more than the rest of it.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
 /// The tables that the environment names. Credentials and region come from there too, so that no
 /// loader and no metadata service is needed.
 pub fn store_from_env() -> Result<Store, Error> {
@@ -85,20 +89,37 @@ pub fn store_from_env() -> Result<Store, Error> {
         "environment",
     );
     let (endpoint, region) = (optional("AWS_ENDPOINT_URL_DYNAMODB"), required("AWS_REGION")?);
-    Ok(store_at(endpoint.as_deref(), &region, credentials, Tables::from_env()?))
+    Ok(store_at(endpoint.as_deref(), &region, credentials, https_from_env()?, Tables::from_env()?))
 }
 
-/// The tables of the embedded engine at `endpoint`, which asks for no credentials.
+/// The tables of the embedded engine at `endpoint`, which asks for no credentials and speaks plain HTTP.
 pub fn local_store(endpoint: &str, tables: Tables) -> Store {
     let credentials = Credentials::new("local", "local", None, None, "local");
-    store_at(Some(endpoint), "local", credentials, tables)
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    store_at(Some(endpoint), "local", credentials, http, tables)
+}
+
+/// A client that trusts Amazon's authorities, or those in the file that `AWS_CA_BUNDLE` names, as for AWS's own tools.
+fn https_from_env() -> Result<SharedHttpClient, Error> {
+    let roots = match optional("AWS_CA_BUNDLE") {
+        Some(file) => std::fs::read(&file).map_err(|error| format!("AWS_CA_BUNDLE: {file}: {error}"))?,
+        None => AMAZON_ROOTS.to_vec(),
+    };
+    let trusted = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(roots));
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(trusted.build()?)
+        .build_https())
 }
 
 /// The tables of a region, or of the engine at `endpoint`.
-fn store_at(endpoint: Option<&str>, region: &str, credentials: Credentials, tables: Tables) -> Store {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
+fn store_at(
+    endpoint: Option<&str>,
+    region: &str,
+    credentials: Credentials,
+    http: SharedHttpClient,
+    tables: Tables,
+) -> Store {
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))

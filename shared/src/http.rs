@@ -13,10 +13,11 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use lambda_http::{Request, Response, service_fn};
+use lambda_http::{Request, service_fn};
 
 use crate::app::{self, App};
 use crate::keys::Scope;
+use reply::Answer;
 
 pub use call::{Call, Caller};
 pub use callers::{Accounts, Callers};
@@ -67,7 +68,7 @@ async fn answer<F>(
     app: &'static App,
     handler: impl Fn(&'static App, Call<()>) -> F,
     request: Request,
-) -> std::result::Result<Response<String>, Infallible>
+) -> std::result::Result<Answer, Infallible>
 where
     F: Future<Output = Result> + Send,
 {
@@ -75,5 +76,6 @@ where
     let request_id = call.request_id.clone();
     let handled = AssertUnwindSafe(async { handler(app, call).await }).catch_unwind().await;
     let result = handled.unwrap_or(Err(ApiError::Panicked));
-    Ok(result.unwrap_or_else(|error| error.into_reply(&request_id)).into_response(&request_id))
+    let reply = result.unwrap_or_else(|error| error.into_reply(&request_id));
+    Ok(Answer(reply.into_response(&request_id)))
 }
