@@ -48,7 +48,17 @@ pub fn table(title: &str, measured: &[Measured]) -> String {
             ),
         );
     }
-    text + "\n" + &ratios(measured)
+    text + "\n" + &ratios(measured) + &connections(measured)
+}
+
+/// Who left it to the first call to open its connection, which is throttled then.
+fn connections(measured: &[Measured]) -> String {
+    let late = measured.iter().filter(|one| one.connections_by_call > 0);
+    let late: Vec<_> = late.map(|one| format!("{} ({})", one.name, one.connections_by_call)).collect();
+    if late.is_empty() {
+        return String::new();
+    }
+    format!("\nTLS connections that first calls had to open: {}.\n", late.join(", "))
 }
 
 /// Each of the product's functions over the bare one, and FastAPI over the product's.
