@@ -75,7 +75,7 @@ pub fn readable(reply: &Value, known: &[PaymentId]) -> String {
     pretty(&without_nature(&text, &parsed.unwrap_or_default(), known))
 }
 
-/// Leaves out times, and the ids, codes and transactions that are drawn at random.
+/// Leaves out times, and what is drawn at random: ids, codes, and names of 16 hex digits.
 fn without_nature(text: &str, value: &Value, known: &[PaymentId]) -> String {
     let mut text = text.to_owned();
     visit(value, &mut |word| {
@@ -86,7 +86,7 @@ fn without_nature(text: &str, value: &Value, known: &[PaymentId]) -> String {
         } else if word.parse::<Code>().is_ok_and(|code| known.iter().all(|id| id.code() != code)) {
             "<code>"
         } else if word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            "<transaction>"
+            "<random>"
         } else {
             return;
         };
