@@ -30,8 +30,7 @@ pub fn events(folder: &Path) -> Vec<(String, PathBuf)> {
         let name = function.file_name().into_string().unwrap();
         for file in std::fs::read_dir(function.path()).unwrap() {
             let path = file.unwrap().path();
-            let text = path.to_str().unwrap();
-            if text.ends_with(".json") && !text.ends_with(REPLY) {
+            if !path.to_str().unwrap().ends_with(REPLY) {
                 events.push((name.clone(), path));
             }
         }
@@ -143,7 +142,10 @@ fn pretty(json: &str) -> String {
                 text.push_str(&line(depth));
                 text.push(character);
             }
-            ',' => text.push_str(&format!(",{}", line(depth))),
+            ',' => {
+                text.push(character);
+                text.push_str(&line(depth));
+            }
             ':' => text.push_str(": "),
             '"' => {
                 in_string = true;
