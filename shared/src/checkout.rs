@@ -19,31 +19,50 @@ const STAMP_SECONDS: u64 = 30;
 /// Stamps tried before giving up on a table that slow.
 const STAMPS: usize = 3;
 
+/// A payment whose coin was chosen, and the market by which it was.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The payment as it is now.
+    pub payment: Payment,
+    /// Rates and heights of that moment.
+    pub market: Market,
+}
+
 /// The coins that `payment` can be paid in now, in the order of the settings. A coin without a rate is not offered.
 pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<OfferedCoin>> {
     let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
     if account.state == AccountState::Disabled {
         return Ok(Vec::new());
     }
-    let market = app.store.market(&[], now).await?;
+    Ok(offers_in(&app.store.market(&[], now).await?, app, &account, payment))
+}
+
+/// The same after a choice, by the market of that choice: nothing is read again.
+pub async fn offers_after(app: &App, chosen: &Chosen, now: Timestamp) -> Result<Vec<OfferedCoin>> {
+    let payment = &chosen.payment;
+    let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
+    Ok(offers_in(&chosen.market, app, &account, payment))
+}
+
+fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment) -> Vec<OfferedCoin> {
     let coins = app.settings.chains.coins().filter(|(chain, coin)| {
-        xpub(app, &account, payment.mode(), chain.family).is_some() && payment.accepts(coin.minimum)
+        xpub(app, account, payment.mode(), chain.family).is_some() && payment.accepts(coin.minimum)
     });
     let offered = |(chain, coin): (&Chain, &Coin)| {
         let rate = *market.rates.get(&coin.rate_symbol)?;
         Some(OfferedCoin { coin: coin.id.clone(), chain: chain.id.clone(), rate })
     };
-    Ok(coins.filter_map(offered).collect())
+    coins.filter_map(offered).collect()
 }
 
 /// Chooses a coin for the payment under `code`, or renews its quote.
-pub async fn choose(app: &App, code: Code, coin: &CoinId, now: Timestamp) -> Result<Payment> {
+pub async fn choose(app: &App, code: Code, coin: &CoinId, now: Timestamp) -> Result<Chosen> {
     let found = app.store.find_payment(code).await?.ok_or(ApiError::PaymentNotFound)?;
     choose_for(app, found, coin, now).await
 }
 
 /// The same for a payment that was read already.
-pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) -> Result<Payment> {
+pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) -> Result<Chosen> {
     let payment = &found.payment;
     let (chain, coin) = app.settings.chains.coin(coin).ok_or_else(not_offered)?;
     payment.may_choose(&coin.id, now)?;
@@ -63,7 +82,10 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
         None => give_address(app, &account, payment, chain.family, &market).await?,
     };
     let offer = Offer { coin: coin.id.clone(), decimals: coin.decimals, rate, address };
-    app.store.change_found(found, |payment| Ok(payment.apply(Event::Choose(offer.clone()), now)?)).await
+    let chosen =
+        app.store.change_found(found, |payment| Ok(payment.apply(Event::Choose(offer.clone()), now)?));
+    let payment: Result<Payment> = chosen.await;
+    Ok(Chosen { payment: payment?, market })
 }
 
 fn not_offered() -> ApiError {

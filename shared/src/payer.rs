@@ -8,7 +8,7 @@ use lambda_http::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONT
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
-use crate::checkout;
+use crate::checkout::{self, Chosen};
 use crate::http::{self, ApiError, Call, Reply};
 use crate::moment::Timestamp;
 use crate::pay::{Message, PayPage, PayView, can_choose, content_security_policy};
@@ -26,6 +26,14 @@ pub async fn payment(app: &App, call: &Call<()>) -> http::Result<Payment> {
 /// What its payer sees now. What is offered is read only where there is a choice.
 pub async fn view(app: &App, payment: &Payment, now: Timestamp) -> http::Result<PayView> {
     let offered = if can_choose(payment, now) { checkout::offers(app, payment, now).await? } else { vec![] };
+    Ok(PayView::new(payment, &app.settings.chains, &offered, now)?)
+}
+
+/// What its payer sees after choosing a coin.
+pub async fn view_after(app: &App, chosen: &Chosen, now: Timestamp) -> http::Result<PayView> {
+    let payment = &chosen.payment;
+    let offered =
+        if can_choose(payment, now) { checkout::offers_after(app, chosen, now).await? } else { vec![] };
     Ok(PayView::new(payment, &app.settings.chains, &offered, now)?)
 }
 

@@ -116,7 +116,9 @@ fn cost(operation: &str, request: &Value, reply: &Value) -> Cost {
         Value::Array(tables) => tables.iter().map(|table| table["CapacityUnits"].as_f64().unwrap()).sum(),
         Value::Object(table) => table["CapacityUnits"].as_f64().unwrap(),
         // A refused write costs what the item in its way would have cost to write; the new one if nothing came back.
-        _ => refused(if reply["Item"].is_object() { &reply["Item"] } else { &request["Item"] }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            refused(if reply["Item"].is_object() { &reply["Item"] } else { &request["Item"] })
+        }
     };
     match operation {
         "GetItem" | "Query" | "BatchGetItem" | "Scan" => Cost { requests: 1, reads: units, writes: 0.0 },

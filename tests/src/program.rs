@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::shop::Shop;
 
 /// Generous, because the machine may be busy; nothing waits this long unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Between two looks at something that is about to happen.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

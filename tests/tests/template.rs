@@ -10,6 +10,7 @@ use local::template::{Product, document};
 use serde_json::{Value, json};
 use shared::chain::Chains;
 use shared::http::routes::{ROUTES, Route};
+use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
 const RIGHTS: [(&str, &str); 13] = [
@@ -72,6 +73,17 @@ fn every_function_is_deployed_and_every_deployed_function_exists() {
     let unique: BTreeSet<_> = deployed.iter().cloned().collect();
     assert_eq!(unique, crates().into_keys().collect());
     assert_eq!(unique.len(), deployed.len(), "a function is deployed twice");
+}
+
+/// What the events must be answered with is a test of its own.
+#[test]
+fn every_function_has_sample_events_with_their_replies() {
+    let events = golden::events(&root().join("events"));
+    let shown: BTreeSet<_> = events.iter().map(|(function, _)| function.clone()).collect();
+    assert_eq!(shown, crates().into_keys().collect());
+    for (_, event) in events {
+        assert!(event.with_extension("reply.json").is_file(), "{}", event.display());
+    }
 }
 
 #[test]

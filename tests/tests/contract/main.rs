@@ -7,6 +7,7 @@ mod creating;
 mod idempotency;
 mod life;
 mod listing;
+mod paying;
 mod simulate;
 mod time;
 mod volume;

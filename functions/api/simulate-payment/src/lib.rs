@@ -37,7 +37,7 @@ async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> h
         Scenario::RejectIdentity => {
             change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Reject, now)?)).await
         }
-        Scenario::ChooseCoin(Some(coin)) => checkout::choose_for(app, found, coin, now).await,
+        Scenario::ChooseCoin(Some(coin)) => Ok(checkout::choose_for(app, found, coin, now).await?.payment),
         Scenario::ChooseCoin(None) => choose_first(app, found, now).await,
         Scenario::Transfer(arrival) => arrive(app, found, arrival, now).await,
         Scenario::Confirm(id) => change(app, found, |payment| money::confirm(payment, id, now)).await,
@@ -60,7 +60,7 @@ async fn choose_first(app: &App, found: Found, now: Timestamp) -> http::Result<P
     let selected = found.payment.selection().map(|selected| selected.coin.clone());
     let coin =
         selected.or_else(|| offered.into_iter().next().map(|offer| offer.coin)).ok_or(ApiError::NoRate)?;
-    checkout::choose_for(app, found, &coin, now).await
+    Ok(checkout::choose_for(app, found, &coin, now).await?.payment)
 }
 
 async fn arrive(app: &App, found: Found, arrival: &Arrival, now: Timestamp) -> http::Result<Payment> {

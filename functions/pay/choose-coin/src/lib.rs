@@ -5,23 +5,24 @@
 
 use shared::app::App;
 use shared::chain::CoinId;
+use shared::checkout::{self, Chosen};
 use shared::http::{self, Call, Reply};
-use shared::payment::{Code, InvalidParameter, Payment};
-use shared::{checkout, payer};
+use shared::payer;
+use shared::payment::{Code, InvalidParameter};
 
 /// Answers the call.
 pub async fn choose_coin(app: &App, call: Call<()>) -> http::Result {
     let chosen = choose(app, &call).await;
     if call.wants_json() {
-        return payer::state(&payer::view(app, &chosen?, call.at).await?);
+        return payer::state(&payer::view_after(app, &chosen?, call.at).await?);
     }
     Ok(match chosen {
-        Ok(payment) => Reply::see_other(&page_of(payment.id().code()))?,
+        Ok(chosen) => Reply::see_other(&page_of(chosen.payment.id().code()))?,
         Err(error) => payer::refusal(error, &call),
     })
 }
 
-async fn choose(app: &App, call: &Call<()>) -> http::Result<Payment> {
+async fn choose(app: &App, call: &Call<()>) -> http::Result<Chosen> {
     let code = call.code()?;
     let unknown = || InvalidParameter::new("coin", "must be one of the offered coins");
     let name = call.field("coin")?.unwrap_or_default();

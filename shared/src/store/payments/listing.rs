@@ -221,9 +221,22 @@ impl Listing {
             | Status::Cancelled
             | Status::Refunded => of_status(status, everything, before),
         });
-        let unswept = Status::ALL.into_iter().filter(|status| status.is_open() && listed(&Status::Expired));
+        let unswept = Status::ALL.into_iter().filter(|status| time_ends(*status) && listed(&Status::Expired));
         let to = before.map_or(overdue, |before| before.min(overdue));
         recorded.chain(unswept.map(|status| of_status(status, everything, Some(to)))).collect()
+    }
+}
+
+/// Whether time alone can have ended a payment of that status: it has no address, so that no money has come.
+fn time_ends(status: Status) -> bool {
+    match status {
+        Status::KycRequired | Status::Pending => true,
+        Status::PartiallyPaid
+        | Status::Paid
+        | Status::Overpaid
+        | Status::Expired
+        | Status::Cancelled
+        | Status::Refunded => false,
     }
 }
 

@@ -1,0 +1,240 @@
+//! What each call costs in DynamoDB: requests and units, by the table of `design.md`, section 4.
+//!
+//! Measured between the functions and the engine with a payment of the usual size. `--nocapture` prints the table.
+//! What a watcher's run costs is a test of `shared`, beside the watcher.
+#![cfg(test)]
+#![allow(
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    reason = "capacity units are halves, and the table is printed"
+)]
+
+use local::Options;
+use serde_json::{Value, json};
+use shared::chain::address::ExtendedKey;
+use shared::clock::Clock;
+use shared::http::ApiError;
+use shared::money::{BasisPoints, Cents};
+use shared::payment::{Code, Event, Fee, IdentityStep, Mode, Payment, PaymentId, Request, Terms};
+use tests::answer::Answer;
+use tests::meter::{Cost, Meter};
+use tests::product::{Product, Shop, alone};
+
+/// An account's extended key for live addresses; nobody holds its private half.
+const XPUB: &str = tests::anvil::ANVIL_XPUB;
+
+/// More than a page.
+const MANY: usize = 55;
+
+/// The most that a call may cost.
+struct Budget {
+    requests: u32,
+    reads: f64,
+    writes: f64,
+}
+
+struct Bench {
+    product: Product,
+    meter: Meter,
+}
+
+impl Bench {
+    async fn start() -> Bench {
+        let meter = Meter::start().await;
+        let mut options = Options::default();
+        options.environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), meter.endpoint().to_owned());
+        let product = Product::start_without_prices(options).await;
+        meter.measure(product.local.dynamodb_endpoint());
+        product.local.tick("refresh-rates").await.unwrap();
+        Bench { product, meter }
+    }
+
+    /// What a call costs.
+    async fn cost(&self, call: impl Future<Output = Answer>) -> Cost {
+        self.meter.take();
+        let answer = call.await;
+        assert!(answer.status < 300, "{} {}", answer.status, answer.text);
+        self.meter.take()
+    }
+}
+
+#[track_caller]
+fn hold(call: &str, cost: Cost, budget: &Budget) {
+    println!("{call:<40} {cost}");
+    assert!(cost.requests <= budget.requests, "{call}: {cost}");
+    assert!(cost.reads <= budget.reads && cost.writes <= budget.writes, "{call}: {cost}");
+}
+
+fn order() -> Value {
+    json!({
+        "title": "Order #1042", "description": "2 × T-shirt", "amount_usd": 49.99,
+        "metadata": { "order_id": "1042", "customer": "c_81723" },
+    })
+}
+
+async fn made(shop: &Shop<'_>) -> (String, String) {
+    let payment = shop.test.create(&order()).await.payment();
+    (payment["id"].as_str().unwrap().to_owned(), payment["short_code"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn every_call_stays_within_its_budget() {
+    alone(async {
+        let bench = Bench::start().await;
+        let shop = bench.product.shop().await;
+        merchants_calls(&bench, &shop).await;
+        lists(&bench, &shop).await;
+        moves(&bench, &shop).await;
+        coin_chosen(&bench, &shop).await;
+        cache_misses(&bench, &shop).await;
+        sweeps(&bench, &shop).await;
+        bench.product.local.shutdown().await;
+    });
+}
+
+async fn merchants_calls(bench: &Bench, shop: &Shop<'_>) {
+    // The first call of a process also opens its connection and learns its caller.
+    let (id, code) = made(shop).await;
+    hold(
+        "create",
+        bench.cost(shop.test.create(&order())).await,
+        &Budget { requests: 1, reads: 0.0, writes: 4.0 },
+    );
+    let first = bench.cost(shop.test.create_once("k", &order())).await;
+    hold("create with an idempotency key", first, &Budget { requests: 1, reads: 0.0, writes: 4.0 });
+    let replayed = bench.cost(shop.test.create_once("k", &order())).await;
+    hold("create replayed", replayed, &Budget { requests: 1, reads: 0.0, writes: 1.0 });
+    shop.test.read(&id).await;
+    let one = Budget { requests: 1, reads: 1.0, writes: 0.0 };
+    hold("get by id", bench.cost(shop.test.read(&id)).await, &one);
+    hold("get by code", bench.cost(shop.test.read(&code)).await, &one);
+}
+
+async fn lists(bench: &Bench, shop: &Shop<'_>) {
+    let expire = json!({ "scenario": "advance", "seconds": 864_000 });
+    for _ in 0..MANY {
+        let (id, _) = made(shop).await;
+        shop.test.cancel(&id).await;
+        let (id, _) = made(shop).await;
+        shop.test.simulate(&id, &expire).await;
+        made(shop).await;
+    }
+    shop.test.list("").await;
+    let page = Budget { requests: 2, reads: 27.0, writes: 0.0 };
+    for status in
+        ["", "kyc_required", "pending", "partially_paid", "paid", "overpaid", "cancelled", "refunded"]
+    {
+        let cost = bench.cost(shop.test.list(&format!("status={status}"))).await;
+        hold(&format!("list of 50, status={status}"), cost, &page);
+    }
+    // It also looks for what is overdue in the two statuses that time alone ends: half a unit each.
+    let cost = bench.cost(shop.test.list("status=expired")).await;
+    hold("list of 50, status=expired", cost, &Budget { requests: 4, reads: 28.0, ..page });
+    for status in ["kyc_required", "cancelled", "expired"] {
+        let listed = shop.test.list(&format!("status={status}")).await.listed();
+        assert_eq!(listed.len(), 50, "a full page was measured");
+    }
+}
+
+async fn moves(bench: &Bench, shop: &Shop<'_>) {
+    let change = Budget { requests: 2, reads: 1.0, writes: 4.0 };
+    let (id, _) = made(shop).await;
+    hold("cancel", bench.cost(shop.test.cancel(&id)).await, &change);
+    hold(
+        "cancel again",
+        bench.cost(shop.test.cancel(&id)).await,
+        &Budget { requests: 1, reads: 1.0, writes: 0.0 },
+    );
+    let (id, _) = made(shop).await;
+    shop.test.simulate(&id, &json!({ "scenario": "reject_identity" })).await;
+    let approve = json!({ "scenario": "approve_identity" });
+    hold("a change of status", bench.cost(shop.test.simulate(&id, &approve)).await, &change);
+    shop.test.simulate(&id, &json!({ "scenario": "choose_coin", "coin": "ETH" })).await;
+    shop.test.simulate(&id, &json!({ "scenario": "transfer", "transfer_id": "a", "confirmed": false })).await;
+    // Unlike the arrival, it needs no rate, so that what is left is what a watcher does for each payment it tells.
+    let reorg = json!({ "scenario": "reorg", "transfer_id": "a" });
+    let cost = bench.cost(shop.test.simulate(&id, &reorg)).await;
+    hold("a transfer that changes no status", cost, &Budget { requests: 2, reads: 1.0, writes: 1.0 });
+    let confirm = json!({ "scenario": "confirm", "transfer_id": "a" });
+    let cost = bench.cost(shop.test.simulate(&id, &confirm)).await;
+    hold("a transfer that makes it paid", cost, &change);
+}
+
+async fn coin_chosen(bench: &Bench, shop: &Shop<'_>) {
+    let store = bench.product.local.store();
+    XPUB.parse::<ExtendedKey>().unwrap();
+    store.set_xpub(&shop.account.merchant, "evm", XPUB).await.unwrap();
+    // A new key makes nobody learn the account anew; the payer's function has not seen it yet.
+    let mut costs = Vec::new();
+    for _ in 0..2 {
+        let made = shop.live.create(&order()).await.payment();
+        let code: Code = made["short_code"].as_str().unwrap().parse().unwrap();
+        let now = Clock::default().now();
+        let approved = |payment: &Payment| {
+            let steps = [IdentityStep::Start, IdentityStep::Submit, IdentityStep::Approve];
+            let all =
+                steps.into_iter().try_fold(payment.clone(), |p, step| p.apply(Event::Identity(step), now));
+            Ok::<_, ApiError>(all?)
+        };
+        store.change_payment(code, approved).await.unwrap();
+        let payer = bench.product.caller_with(None);
+        let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
+        let path = format!("/pay/{code}/coin");
+        costs.push(bench.cost(payer.call("POST", &path, &headers, b"coin=ETH".to_vec())).await);
+    }
+    hold("coin chosen, live", costs[1], &Budget { requests: 6, reads: 2.0, writes: 6.0 });
+}
+
+async fn cache_misses(bench: &Bench, shop: &Shop<'_>) {
+    let (id, _) = made(shop).await;
+    let used = bench.product.key(&shop.account.merchant, Mode::Test, &shared::keys::Scope::ALL, None).await;
+    let caller = bench.product.caller(&used);
+    let first = bench.cost(caller.read(&id)).await;
+    hold("get, key used first that day", first, &Budget { requests: 3, reads: 1.5, writes: 2.0 });
+    // Another function's process; the day is noted already.
+    let miss = bench.cost(caller.cancel(&id)).await;
+    hold("cancel, key not in the cache", miss, &Budget { requests: 3, reads: 1.5, writes: 4.0 });
+    let other = bench.product.shop().await;
+    let (id, _) = made(&other).await;
+    other.test.read(&id).await;
+    let miss = bench.cost(other.test.cancel(&id)).await;
+    hold("cancel, key and account not in the cache", miss, &Budget { requests: 4, reads: 2.0, writes: 4.0 });
+}
+
+async fn sweeps(bench: &Bench, shop: &Shop<'_>) {
+    let sweep = async || {
+        bench.meter.take();
+        let swept = bench.product.local.tick("expire-payments").await.unwrap();
+        (swept["checked"].as_u64().unwrap(), bench.meter.take())
+    };
+    sweep().await;
+    let (checked, empty) = sweep().await;
+    assert_eq!(checked, 0);
+    // At most two hours of 16 shards; beside them the stored hour and the chain's cursor are read.
+    hold("empty sweep", empty, &Budget { requests: 34, reads: 32.0 * 0.5 + 2.0, writes: 1.0 });
+    insert_overdue(bench, shop).await;
+    let (checked, full) = sweep().await;
+    assert_eq!(checked, 1);
+    let more = Cost {
+        requests: full.requests.saturating_sub(empty.requests),
+        reads: full.reads - empty.reads,
+        writes: full.writes - empty.writes,
+    };
+    // Its shard is asked again whether that was all.
+    hold("expiry of one due payment", more, &Budget { requests: 3, reads: 1.5, writes: 4.0 });
+}
+
+/// A payment that was created ten days and a second ago.
+async fn insert_overdue(bench: &Bench, shop: &Shop<'_>) {
+    let created_at = Clock::default().now().minus(864_001);
+    let terms = Terms {
+        request: Request::parse(&order().to_string()).unwrap(),
+        fee: Fee { usd: Cents(50), free_tier: false },
+        tolerance: BasisPoints::ZERO,
+        created_at,
+        idempotency: None,
+    };
+    let id = PaymentId::new(created_at.0.saturating_mul(1_000), [5; 10], Code::from_random(42));
+    let payment = Payment::new(id, shop.account.merchant.clone(), Mode::Test, terms);
+    assert!(bench.product.local.store().insert_payment(&payment).await.unwrap().is_none());
+}

@@ -1,0 +1,116 @@
+//! The payer's side over HTTP: the page, its state, and choosing a coin (R19, R27).
+
+use serde_json::json;
+use tests::answer::Answer;
+use tests::product::{Caller, shared};
+
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+async fn choose(payer: &Caller, code: &str, coin: &str, accept: &str) -> Answer {
+    let body = format!("coin={coin}").into_bytes();
+    payer.call("POST", &format!("/pay/{code}/coin"), &[FORM, ("Accept", accept)], body).await
+}
+
+#[test]
+fn r27_the_page_is_for_everybody_with_the_link() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let payer = product.caller_with(None);
+        let order =
+            json!({ "title": "<b>Tea & cake</b>", "amount_usd": 49.99, "metadata": { "secret": "inside" } });
+        for caller in [&shop.test, &shop.live] {
+            let code = caller.create(&order).await.field("short_code").as_str().unwrap().to_owned();
+            for path in [format!("/pay/{code}"), format!("/pay/{code}/")] {
+                let page = payer.get(&path).await;
+                assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+                assert!(
+                    !page.text.contains("<b>Tea") && page.text.contains("Tea &#38; cake"),
+                    "{}",
+                    page.text
+                );
+                assert!(!page.text.contains("inside"), "R6: metadata is the merchant's own");
+                assert!(page.headers.get("set-cookie").is_none());
+                // Any shop may frame it.
+                assert!(page.headers.get("x-frame-options").is_none());
+                assert!(!page.header("content-security-policy").contains("frame-ancestors 'none'"));
+                assert!(!page.header("x-request-id").is_empty());
+            }
+            let state = payer.get(&format!("/pay/{code}/state")).await;
+            assert_eq!((state.status, state.header("content-type")), (200, "application/json"));
+            assert_eq!(state.json()["status"], "kyc_required");
+            assert!(!state.text.contains("inside"), "{}", state.text);
+        }
+    });
+}
+
+#[test]
+fn r27_an_unknown_code_gives_a_404_page() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let payer = product.caller_with(None);
+        let id = shop.test.created("10").await;
+        for name in ["11111111", "1", &id, "0OIl0OIl"] {
+            let page = payer.get(&format!("/pay/{name}")).await;
+            assert_eq!(
+                (page.status, page.header("content-type")),
+                (404, "text/html; charset=utf-8"),
+                "{name}"
+            );
+            assert_eq!(page.header("x-error-code"), "payment_not_found");
+            assert!(page.text.contains("Payment not found"));
+            let state = payer.get(&format!("/pay/{name}/state")).await;
+            state.assert_refused(404, "payment_not_found", "Payment not found");
+        }
+    });
+}
+
+#[test]
+fn r27_a_payment_that_ended_shows_its_state() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let payer = product.caller_with(None);
+        let advance = json!({ "scenario": "advance", "seconds": 864_000 });
+        for (scenario, status) in [(json!({ "scenario": "pay" }), "paid"), (advance, "expired")] {
+            let id = shop.test.created("10").await;
+            let made = shop.test.simulate(&id, &scenario).await.payment();
+            assert_eq!(made["status"], status);
+            let code = made["short_code"].as_str().unwrap();
+            let state = payer.get(&format!("/pay/{code}/state")).await;
+            assert_eq!((state.status, &state.json()["status"]), (200, &json!(status)));
+            assert_eq!(payer.get(&format!("/pay/{code}")).await.status, 200);
+        }
+    });
+}
+
+#[test]
+fn r19_the_payer_chooses_the_coin_once_identity_is_approved() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let payer = product.caller_with(None);
+        let made = shop.test.create(&json!({ "title": "Order", "amount_usd": 10 })).await.payment();
+        let (id, code) = (made["id"].as_str().unwrap(), made["short_code"].as_str().unwrap());
+        let early = choose(&payer, code, "ETH", "application/json").await;
+        early.assert_refused(400, "payment_state", "Identity must be approved before a coin can be chosen");
+        shop.test.simulate(id, &json!({ "scenario": "approve_identity" })).await;
+        let chosen = choose(&payer, code, "USDC", "application/json").await;
+        assert_eq!(chosen.status, 200, "{}", chosen.text);
+        let payment = shop.test.read(id).await.payment();
+        let shown = ["selected_coin", "coin_amount"].map(|field| &payment[field]);
+        assert_eq!(shown, [&json!("USDC"), &json!("10")]);
+        assert!(chosen.text.contains(payment["wallet_address"].as_str().unwrap()));
+        for coin in ["DOGE", "", "%20"] {
+            let refused = choose(&payer, code, coin, "application/json").await;
+            assert_eq!(
+                (refused.status, refused.header("x-error-code")),
+                (400, "invalid_parameter"),
+                "{coin}"
+            );
+        }
+        let unknown = choose(&payer, "11111111", "ETH", "application/json").await;
+        unknown.assert_refused(404, "payment_not_found", "Payment not found");
+        // Without script the form leads back to the page.
+        let form = choose(&payer, code, "ETH", "text/html").await;
+        assert_eq!((form.status, form.text.contains("<html")), (200, true), "the redirect was followed");
+        assert_eq!(shop.test.read(id).await.field("selected_coin"), "ETH");
+    });
+}
