@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::anvil::{ANVIL_XPUB, Anvil};
 use tests::live::{CONFIRMATIONS, ETH, chains};
-use tests::program::{Program, operator, until};
+use tests::program::{PATIENCE, Program, operator, until};
 use tests::shop::{Answer, Shop, text, units};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +23,12 @@ const KILLED_AFTER: [usize; 4] = [1, 10, 33, 75];
 
 /// Every payment is paid in these two parts, each named so that a repetition is the same transfer.
 const PARTS: [(&str, u32); 2] = [("first", 40), ("second", 60)];
+
+/// A live payment comes in so many parts, each in a block of its own, so that the watcher is at work for a while.
+const TRANSFERS: u8 = 25;
+
+/// The watcher is killed when so many of them have been told to the payment: while it is at the next ones.
+const KILLED_WHEN_SEEN: [usize; 3] = [1, 7, 16];
 
 /// The payment whose page tells whether there are prices.
 const ASKS_FOR_PRICES: &str = "asks-for-prices";
@@ -200,28 +206,30 @@ async fn r22_kill_9_while_the_watcher_works_counts_money_once() {
     let code = text(&payment["short_code"]);
     operator(program.database(), &["identity", "approve", &code]).await;
     let address = choose(&program.live_shop(), &code).await;
-    // A quarter before each death, the last one when it runs again for good. Each is deep enough when it is found.
-    let quarter = units(&json!("0.01"), ETH.decimals);
-    let mut running = program;
-    for answers in [0, 1, 12] {
-        anvil.send_eth(&address, quarter).await;
-        anvil.mine(CONFIRMATIONS).await;
-        running.kill().await;
-        running = start().await;
-        for _ in 0..answers {
-            running.live_shop().get(&code).await;
-        }
+    program.kill().await;
+    let part = units(&json!("0.04"), ETH.decimals) / u128::from(TRANSFERS);
+    for _ in 0..TRANSFERS {
+        anvil.send_eth(&address, part).await;
     }
-    anvil.send_eth(&address, quarter).await;
     anvil.mine(CONFIRMATIONS).await;
-    running.kill().await;
-    let running = start().await;
-    let shop = running.live_shop();
+    for seen in KILLED_WHEN_SEEN {
+        let program = start().await;
+        count_up_to(&program.live_shop(), &code, seen).await;
+        program.kill().await;
+    }
+    let program = start().await;
+    let shop = program.live_shop();
     until("the payment is paid", async || shop.get(&code).await["status"] == "paid").await;
     let paid = shop.get(&code).await;
     assert_eq!((&paid["amount_received_usd"], &paid["overpaid_usd"]), (&json!(100.0), &json!(0.0)));
-    assert_eq!(paid["transfers"].as_array().unwrap().len(), 4);
-    running.kill().await;
+    assert_eq!(paid["transfers"].as_array().unwrap().len(), usize::from(TRANSFERS));
+    program.kill().await;
+}
+
+/// Looks again and again, without a pause, until the payment shows so many transfers.
+async fn count_up_to(shop: &Shop, code: &str, seen: usize) {
+    let looking = async { while shop.get(code).await["transfers"].as_array().unwrap().len() < seen {} };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap();
 }
 
 async fn start_live(data: &Path, chains: &Path, rpc_url: &str) -> Program {
