@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::shop::Shop;
 
 /// Generous, because the machine may be busy; nothing waits this long unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Between two looks at something that is about to happen.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -80,6 +80,11 @@ impl Program {
     /// The demo shop, with its live key.
     pub fn live_shop(&self) -> Shop {
         Shop::new(&self.variable("CRYPTOGAP_URL"), &self.variable("CRYPTOGAP_LIVE_KEY"))
+    }
+
+    /// What the functions have printed on this folder.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.join("functions.log")).unwrap_or_default()
     }
 
     /// The processes of functions that it has now.
