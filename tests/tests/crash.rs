@@ -13,10 +13,11 @@ use std::sync::Mutex;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::answer::Answer;
 use tests::anvil::{ANVIL_XPUB, Anvil};
 use tests::live::{CONFIRMATIONS, ETH, chains};
 use tests::program::{PATIENCE, Program, operator, until};
-use tests::shop::{Answer, Shop, text, units};
+use tests::shop::{Shop, text, units};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -58,7 +59,7 @@ impl Client<'_> {
         for number in 0_u32.. {
             let key = format!("{name}-{number}");
             self.ledger.lock().unwrap().asked.insert(key.clone());
-            let id = text(&self.call(create(&self.shop, &key)).await?.payment(201)["id"]);
+            let id = text(&self.call(create(&self.shop, &key)).await?.payment()["id"]);
             self.ledger.lock().unwrap().created.insert(key, id.clone());
             self.simulate(&id, json!({ "scenario": "approve_identity" })).await?;
             self.simulate(&id, json!({ "scenario": "choose_coin" })).await?;
@@ -72,7 +73,7 @@ impl Client<'_> {
 
     async fn simulate(&self, id: &str, scenario: Value) -> Option<Value> {
         let call = self.shop.api(Method::POST, &format!("/test/payments/{id}/simulate")).json(&scenario);
-        Some(self.call(call).await?.payment(200))
+        Some(self.call(call).await?.payment())
     }
 
     /// `None` when the gateway is dead.
@@ -112,7 +113,7 @@ async fn check(shop: &Shop, ledger: &Mutex<Ledger>) {
     for key in &asked {
         let replay = Answer::of(create(shop, key)).await;
         let replayed = replay.headers.contains_key("Idempotent-Replayed");
-        let payment = replay.payment(201);
+        let payment = replay.payment();
         if let Some(id) = created.get(key) {
             assert_eq!((&payment["id"], replayed), (&json!(id), true), "{key}");
         }
@@ -157,7 +158,7 @@ async fn all_payments(shop: &Shop) -> Vec<Value> {
     loop {
         let query = [("limit", "200"), ("cursor", &cursor)];
         let query = if cursor.is_empty() { &query[..1] } else { &query[..] };
-        let page = Answer::of(shop.api(Method::GET, "/payments").query(query)).await.body;
+        let page = Answer::of(shop.api(Method::GET, "/payments").query(query)).await.json();
         payments.extend(page["payments"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => next.clone_into(&mut cursor),
@@ -185,7 +186,7 @@ async fn r9_kill_9_loses_nothing_acknowledged_and_counts_nothing_twice() {
 /// Returns when there are prices: the schedules begin beside the answers.
 async fn priced(program: &Program) {
     let shop = program.test_shop();
-    let payment = Answer::of(create(&shop, ASKS_FOR_PRICES)).await.payment(201);
+    let payment = Answer::of(create(&shop, ASKS_FOR_PRICES)).await.payment();
     let code = text(&payment["short_code"]);
     if payment["status"] == "kyc_required" {
         shop.simulate(&code, &json!({ "scenario": "approve_identity" })).await;
@@ -251,7 +252,7 @@ async fn choose(shop: &Shop, code: &str) -> String {
         let answer = shop.choose(code, ETH.name).await;
         let chosen = answer.status == 200;
         if chosen {
-            address = text(&answer.body["wallet_address"]);
+            address = text(&answer.json()["wallet_address"]);
         }
         chosen
     })
