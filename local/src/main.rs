@@ -9,6 +9,9 @@ use clap::{Parser, ValueEnum};
 use local::demo::{self, DemoError, Keys};
 use local::{Data, DatabaseOnly, FIXED_RATES, Local, Options, StartError};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Where `cargo lambda watch` answers unless it is told otherwise.
 const LAMBDA_WATCH_URL: &str = "http://127.0.0.1:9000";
@@ -85,11 +88,10 @@ enum Failure {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::WARN)
-        .with_target(false)
-        .init();
+    // To the database every condition that does not hold is a warning; to us it is an answer.
+    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(terminal).with(levels).init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

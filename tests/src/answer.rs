@@ -9,6 +9,7 @@
     reason = "a helper of tests fails as tests do"
 )]
 
+use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
@@ -28,6 +29,25 @@ impl Answer {
     pub async fn read(response: reqwest::Response) -> Answer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// Sends a request.
+    pub async fn of(request: RequestBuilder) -> Answer {
+        Answer::try_of(request).await.expect("the gateway answers")
+    }
+
+    /// Sends a request to a gateway that may die.
+    pub async fn try_of(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, text: response.text().await? })
+    }
+
+    /// The sentence in a refusal of that status.
+    #[track_caller]
+    pub fn refusal(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()["detail"].as_str().expect("a sentence").to_owned()
     }
 
     /// A header, empty if it is not there.

@@ -142,9 +142,9 @@ impl Live {
     /// The payer chooses a coin and is told what to send.
     pub async fn choose(&self, code: &str, coin: Coin) -> Quoted {
         let answer = self.shop.choose(code, coin.name).await;
-        assert_eq!(answer.status, 200, "{:?}", answer.body);
-        let (address, units) =
-            (text(&answer.body["wallet_address"]), units(&answer.body["coin_amount"], coin.decimals));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let state = answer.json();
+        let (address, units) = (text(&state["wallet_address"]), units(&state["coin_amount"], coin.decimals));
         Quoted { coin, address, units }
     }
 

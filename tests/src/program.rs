@@ -82,6 +82,11 @@ impl Program {
         Shop::new(&self.variable("CRYPTOGAP_URL"), &self.variable("CRYPTOGAP_LIVE_KEY"))
     }
 
+    /// What the functions have printed on this folder.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.join("functions.log")).unwrap_or_default()
+    }
+
     /// The processes of functions that it has now.
     pub fn functions(&self) -> Vec<u32> {
         functions_of(&self.variable("CRYPTOGAP_URL"))

@@ -1,8 +1,10 @@
 //! A shop and its customer: calls of the API with a key, and of the pay page without one.
 
-use reqwest::header::{ACCEPT, HeaderMap};
+use reqwest::header::ACCEPT;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+
+use crate::answer::Answer;
 
 /// A merchant's server.
 #[derive(Clone)]
@@ -10,17 +12,6 @@ pub struct Shop {
     http: Client,
     base_url: String,
     key: String,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The JSON in the body; what is none is a text.
-    pub body: Value,
 }
 
 impl Shop {
@@ -46,12 +37,12 @@ impl Shop {
 
     /// Creates a payment.
     pub async fn create_with(&self, request: &Value) -> Value {
-        Answer::of(self.api(Method::POST, "/payments").json(request)).await.payment(201)
+        Answer::of(self.api(Method::POST, "/payments").json(request)).await.payment()
     }
 
     /// Reads a payment.
     pub async fn get(&self, id: &str) -> Value {
-        Answer::of(self.api(Method::GET, &format!("/payments/{id}"))).await.payment(200)
+        Answer::of(self.api(Method::GET, &format!("/payments/{id}"))).await.payment()
     }
 
     /// Withdraws a payment.
@@ -62,7 +53,7 @@ impl Shop {
     /// Makes something happen to a test payment.
     pub async fn simulate(&self, id: &str, scenario: &Value) -> Value {
         let call = self.api(Method::POST, &format!("/test/payments/{id}/simulate"));
-        Answer::of(call.json(scenario)).await.payment(200)
+        Answer::of(call.json(scenario)).await.payment()
     }
 
     /// The customer chooses a coin on the page, or asks for a new amount.
@@ -74,37 +65,8 @@ impl Shop {
     /// What the customer's page asks for again and again.
     pub async fn page_state(&self, code: &str) -> Value {
         let answer = Answer::of(self.http.get(format!("{}/pay/{code}/state", self.base_url))).await;
-        assert_eq!(answer.status, 200, "{:?}", answer.body);
-        answer.body
-    }
-}
-
-impl Answer {
-    /// Sends a request.
-    pub async fn of(request: RequestBuilder) -> Answer {
-        Answer::try_of(request).await.expect("the gateway answers")
-    }
-
-    /// Sends a request to a gateway that may die.
-    pub async fn try_of(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, headers, body })
-    }
-
-    /// The payment in an answer of that status.
-    pub fn payment(mut self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{:?}", self.body);
-        assert_eq!(self.body["success"], true);
-        self.body["payment"].take()
-    }
-
-    /// The sentence in a refusal of that status.
-    pub fn refusal(self, status: u16) -> String {
-        assert_eq!(self.status, status, "{:?}", self.body);
-        text(&self.body["detail"])
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
     }
 }
 

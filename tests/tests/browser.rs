@@ -171,13 +171,15 @@ async fn r27_the_keyboard_alone_chooses_a_coin() {
 }
 
 async fn tab_to(browser: &Browser, id: &str) {
+    let mut focused = Value::Null;
     for _ in 0..STOPS {
         browser.press(Key::Tab).await;
-        if browser.run("return document.activeElement.id").await == id {
-            return;
+        focused = browser.run("return document.activeElement.id").await;
+        if focused == id {
+            break;
         }
     }
-    panic!("the tabulator never comes to {id}");
+    assert_eq!(focused, id, "the tabulator comes to it");
 }
 
 #[tokio::test]

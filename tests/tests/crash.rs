@@ -1,6 +1,11 @@
 //! The program `local`, killed at any moment: what was acknowledged is there, and nothing happened twice.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,10 +13,11 @@ use std::sync::Mutex;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::answer::Answer;
 use tests::anvil::{ANVIL_XPUB, Anvil};
 use tests::live::{CONFIRMATIONS, ETH, chains};
-use tests::program::{Program, operator, until};
-use tests::shop::{Answer, Shop, text, units};
+use tests::program::{PATIENCE, Program, operator, until};
+use tests::shop::{Shop, text, units};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -23,6 +29,12 @@ const KILLED_AFTER: [usize; 4] = [1, 10, 33, 75];
 
 /// Every payment is paid in these two parts, each named so that a repetition is the same transfer.
 const PARTS: [(&str, u32); 2] = [("first", 40), ("second", 60)];
+
+/// A live payment comes in so many parts, each in a block of its own, so that the watcher is at work for a while.
+const TRANSFERS: u8 = 25;
+
+/// The watcher is killed when so many of them have been told to the payment: while it is at the next ones.
+const KILLED_WHEN_SEEN: [usize; 3] = [1, 7, 16];
 
 /// The payment whose page tells whether there are prices.
 const ASKS_FOR_PRICES: &str = "asks-for-prices";
@@ -47,7 +59,7 @@ impl Client<'_> {
         for number in 0_u32.. {
             let key = format!("{name}-{number}");
             self.ledger.lock().unwrap().asked.insert(key.clone());
-            let id = text(&self.call(create(&self.shop, &key)).await?.payment(201)["id"]);
+            let id = text(&self.call(create(&self.shop, &key)).await?.payment()["id"]);
             self.ledger.lock().unwrap().created.insert(key, id.clone());
             self.simulate(&id, json!({ "scenario": "approve_identity" })).await?;
             self.simulate(&id, json!({ "scenario": "choose_coin" })).await?;
@@ -61,7 +73,7 @@ impl Client<'_> {
 
     async fn simulate(&self, id: &str, scenario: Value) -> Option<Value> {
         let call = self.shop.api(Method::POST, &format!("/test/payments/{id}/simulate")).json(&scenario);
-        Some(self.call(call).await?.payment(200))
+        Some(self.call(call).await?.payment())
     }
 
     /// `None` when the gateway is dead.
@@ -101,7 +113,7 @@ async fn check(shop: &Shop, ledger: &Mutex<Ledger>) {
     for key in &asked {
         let replay = Answer::of(create(shop, key)).await;
         let replayed = replay.headers.contains_key("Idempotent-Replayed");
-        let payment = replay.payment(201);
+        let payment = replay.payment();
         if let Some(id) = created.get(key) {
             assert_eq!((&payment["id"], replayed), (&json!(id), true), "{key}");
         }
@@ -146,7 +158,7 @@ async fn all_payments(shop: &Shop) -> Vec<Value> {
     loop {
         let query = [("limit", "200"), ("cursor", &cursor)];
         let query = if cursor.is_empty() { &query[..1] } else { &query[..] };
-        let page = Answer::of(shop.api(Method::GET, "/payments").query(query)).await.body;
+        let page = Answer::of(shop.api(Method::GET, "/payments").query(query)).await.json();
         payments.extend(page["payments"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => next.clone_into(&mut cursor),
@@ -174,7 +186,7 @@ async fn r9_kill_9_loses_nothing_acknowledged_and_counts_nothing_twice() {
 /// Returns when there are prices: the schedules begin beside the answers.
 async fn priced(program: &Program) {
     let shop = program.test_shop();
-    let payment = Answer::of(create(&shop, ASKS_FOR_PRICES)).await.payment(201);
+    let payment = Answer::of(create(&shop, ASKS_FOR_PRICES)).await.payment();
     let code = text(&payment["short_code"]);
     if payment["status"] == "kyc_required" {
         shop.simulate(&code, &json!({ "scenario": "approve_identity" })).await;
@@ -200,28 +212,32 @@ async fn r22_kill_9_while_the_watcher_works_counts_money_once() {
     let code = text(&payment["short_code"]);
     operator(program.database(), &["identity", "approve", &code]).await;
     let address = choose(&program.live_shop(), &code).await;
-    // A quarter before each death, the last one when it runs again for good. Each is deep enough when it is found.
-    let quarter = units(&json!("0.01"), ETH.decimals);
-    let mut running = program;
-    for answers in [0, 1, 12] {
-        anvil.send_eth(&address, quarter).await;
-        anvil.mine(CONFIRMATIONS).await;
-        running.kill().await;
-        running = start().await;
-        for _ in 0..answers {
-            running.live_shop().get(&code).await;
-        }
+    // The very first look at a chain only notes where to begin; the next would come a minute later.
+    until("the watcher has begun", async || program.log().contains("WatcherLagSeconds")).await;
+    program.kill().await;
+    let part = units(&json!("0.04"), ETH.decimals) / u128::from(TRANSFERS);
+    for _ in 0..TRANSFERS {
+        anvil.send_eth(&address, part).await;
     }
-    anvil.send_eth(&address, quarter).await;
     anvil.mine(CONFIRMATIONS).await;
-    running.kill().await;
-    let running = start().await;
-    let shop = running.live_shop();
+    for seen in KILLED_WHEN_SEEN {
+        let program = start().await;
+        count_up_to(&program.live_shop(), &code, seen).await;
+        program.kill().await;
+    }
+    let program = start().await;
+    let shop = program.live_shop();
     until("the payment is paid", async || shop.get(&code).await["status"] == "paid").await;
     let paid = shop.get(&code).await;
     assert_eq!((&paid["amount_received_usd"], &paid["overpaid_usd"]), (&json!(100.0), &json!(0.0)));
-    assert_eq!(paid["transfers"].as_array().unwrap().len(), 4);
-    running.kill().await;
+    assert_eq!(paid["transfers"].as_array().unwrap().len(), usize::from(TRANSFERS));
+    program.kill().await;
+}
+
+/// Looks again and again, without a pause, until the payment shows so many transfers.
+async fn count_up_to(shop: &Shop, code: &str, seen: usize) {
+    let looking = async { while shop.get(code).await["transfers"].as_array().unwrap().len() < seen {} };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap();
 }
 
 async fn start_live(data: &Path, chains: &Path, rpc_url: &str) -> Program {
@@ -236,7 +252,7 @@ async fn choose(shop: &Shop, code: &str) -> String {
         let answer = shop.choose(code, ETH.name).await;
         let chosen = answer.status == 200;
         if chosen {
-            address = text(&answer.body["wallet_address"]);
+            address = text(&answer.json()["wallet_address"]);
         }
         chosen
     })

@@ -89,7 +89,8 @@ async fn the_three_steps_create_a_payment_and_find_it_paid() {
     let said = String::from_utf8(output.stdout).unwrap();
     let answers: Vec<serde_json::Value> =
         serde_json::Deserializer::from_str(&said).into_iter().map(Result::unwrap).collect();
-    let [created, polled] = answers.as_slice() else { panic!("{said}") };
+    assert_eq!(answers.len(), 2, "{said}");
+    let (created, polled) = (&answers[0], &answers[1]);
     assert_eq!(created["payment"]["status"], "kyc_required");
     assert_eq!(created["payment"]["description"], "Premium Plan - Monthly");
     assert_eq!(polled["payment"]["status"], "paid");

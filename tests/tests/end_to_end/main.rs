@@ -1,6 +1,11 @@
 //! Live payments through the whole product: API, operator, pay page, watcher and sweep, with a real chain node.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![cfg(test)]
 
 mod later;
