@@ -54,8 +54,9 @@ const RIGHTS: [(&str, &str); 13] = [
 ];
 
 /// Settings that a deployment leaves alone: for tests, for `local`, or given by Lambda itself.
-const NOT_DEPLOYED: [&str; 10] = [
+const NOT_DEPLOYED: [&str; 11] = [
     "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",
