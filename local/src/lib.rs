@@ -11,6 +11,7 @@ mod lambda;
 mod log;
 mod options;
 mod product;
+pub mod samples;
 mod schedule;
 mod stop;
 mod streams;

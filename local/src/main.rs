@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use local::demo::{self, DemoError, Keys};
+use local::samples::{self, SampleError};
 use local::{Data, DatabaseOnly, FIXED_RATES, Local, Options, StartError};
+use shared::clock::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -76,6 +78,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Demo(#[from] DemoError),
+    #[error("the samples cannot be written: {0}")]
+    Samples(#[from] SampleError),
     #[error("{path} cannot be used: {problem}")]
     Chains { path: String, problem: String },
     #[error("--fixed-rates is not a JSON object of prices: {0}")]
@@ -147,6 +151,7 @@ async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
     let file = arguments.data.join("env");
     let keys = demo::demo(&database.store(), demo::read(&file)?, arguments.live_xpub.as_deref()).await?;
     demo::write(&file, LAMBDA_WATCH_URL, &keys)?;
+    samples::prepare(&database.store(), Clock::default().now()).await?;
     let settings = arguments.data.join("functions.env");
     let public_url = ("PUBLIC_URL".to_owned(), LAMBDA_WATCH_URL.to_owned());
     let variables = database.environment().iter().map(|(name, value)| (name.clone(), value.clone()));

@@ -12,7 +12,7 @@ pub(crate) mod testing;
 
 pub use addresses::{WATCHED_SECONDS, Watched};
 pub use chains::{BlockHash, Cursor, Market, TouchedBlock, TouchedTransfer};
-pub use payments::{DUE_SHARDS, Found, Listing, Page, PageRequest};
+pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

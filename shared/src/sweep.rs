@@ -8,7 +8,7 @@ use crate::chain::{Chain, Chains};
 use crate::clock::Clock;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::{Code, Event, LIFETIME_SECONDS, Payment, Refusal, Window};
-use crate::store::{Cursor, DUE_SHARDS, Store, StoreError};
+use crate::store::{Cursor, DUE_PAGE, DUE_SHARDS, Store, StoreError};
 
 const HOUR_SECONDS: u64 = 60 * 60;
 
@@ -65,9 +65,12 @@ pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept
         }
         let shards =
             (0..DUE_SHARDS).map(|shard| sweep_shard(store, &windows, clock, started_at, oldest, shard));
-        let checked: Vec<usize> = join_all(shards).await.into_iter().collect::<Result<_, SweepError>>()?;
-        let checked = checked.into_iter().fold(0, usize::saturating_add);
+        let shards: Vec<Shard> = join_all(shards).await.into_iter().collect::<Result<_, SweepError>>()?;
+        let checked = shards.iter().fold(0_usize, |sum, shard| sum.saturating_add(shard.checked));
         swept.checked = swept.checked.saturating_add(checked);
+        if shards.iter().any(|shard| shard.failed > 0) {
+            swept.lag_seconds = swept.lag_seconds.max(now.since(oldest));
+        }
         let settled = now >= oldest.plus(HOUR_SECONDS).plus(SETTLED_SECONDS) && checked == 0;
         // Only without a gap: an hour before this one that had work is looked at again first.
         if settled && oldest == unfinished {
@@ -79,7 +82,7 @@ pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept
         store.sweep_hour_done(unfinished.minus(HOUR_SECONDS)).await?;
     }
     if !swept.finished {
-        swept.lag_seconds = clock.now().since(oldest);
+        swept.lag_seconds = swept.lag_seconds.max(clock.now().since(oldest));
     }
     Ok(swept)
 }
@@ -95,7 +98,14 @@ async fn first_hour(store: &Store, now: Timestamp) -> Result<Timestamp, StoreErr
     Ok(hour_of(now.minus(back)))
 }
 
-/// Looks at what is due of one shard of an hour, page by page.
+/// What a shard came to.
+#[derive(Clone, Copy, Default)]
+struct Shard {
+    checked: usize,
+    failed: usize,
+}
+
+/// Looks at what is due of one shard of an hour, page by page. A payment that cannot be looked at holds up no other.
 async fn sweep_shard(
     store: &Store,
     windows: &Windows<'_>,
@@ -103,20 +113,28 @@ async fn sweep_shard(
     started_at: Timestamp,
     hour: Timestamp,
     shard: u64,
-) -> Result<usize, SweepError> {
+) -> Result<Shard, SweepError> {
     let mut seen = BTreeSet::new();
+    let mut failed = 0_usize;
     for _ in 0..PAGES {
         let now = clock.now();
         let due = store.due_codes(hour, shard, now).await?;
+        let was_all = due.len() < DUE_PAGE;
         let new: Vec<Code> = due.into_iter().filter(|code| seen.insert(*code)).collect();
         if new.is_empty() || now.since(started_at) >= RUN_SECONDS {
             break;
         }
         for code in new {
-            store.change_payment(code, |payment| expire(payment, windows, now)).await?;
+            if let Err(error) = store.change_payment(code, |payment| expire(payment, windows, now)).await {
+                tracing::error!(%code, %error, "an overdue payment could not be looked at");
+                failed = failed.saturating_add(1);
+            }
+        }
+        if was_all {
+            break;
         }
     }
-    Ok(seen.len())
+    Ok(Shard { checked: seen.len(), failed })
 }
 
 fn expire(payment: &Payment, windows: &Windows<'_>, now: Timestamp) -> Result<Payment, SweepError> {

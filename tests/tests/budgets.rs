@@ -222,7 +222,7 @@ async fn sweeps(bench: &Bench, shop: &Shop<'_>) {
         writes: full.writes - empty.writes,
     };
     // Its shard is asked again whether that was all.
-    hold("expiry of one due payment", more, &Budget { requests: 3, reads: 1.5, writes: 4.0 });
+    hold("expiry of one due payment", more, &Budget { requests: 2, reads: 1.0, writes: 4.0 });
 }
 
 /// A payment that was created ten days and a second ago.

@@ -19,7 +19,7 @@ use crate::payment::{Code, Payment};
 pub const DUE_SHARDS: u64 = 16;
 
 /// Overdue payments read at once.
-const DUE_PAGE: i32 = 100;
+pub const DUE_PAGE: usize = 100;
 
 /// A payment as it was read, and the number of its last write.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl Store {
             .key_condition_expression("due_hour = :hour AND next_check <= :now")
             .expression_attribute_values(":hour", s(row::due_hour(hour, shard)))
             .expression_attribute_values(":now", n(now.0))
-            .limit(DUE_PAGE)
+            .limit(i32::try_from(DUE_PAGE).unwrap_or(i32::MAX))
             .send()
             .await
             .map_err(failed)?;
