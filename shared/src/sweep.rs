@@ -1,5 +1,9 @@
 //! Ending overdue payments: finds those whose time has come, hour by hour, and lets each decide (R15).
 
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;

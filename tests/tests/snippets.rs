@@ -96,3 +96,37 @@ async fn the_three_steps_create_a_payment_and_find_it_paid() {
     assert_eq!(polled["payment"]["status"], "paid");
     assert_eq!(polled["payment"]["id"], created["payment"]["id"]);
 }
+
+/// The first code block of the README that contains `text`.
+fn readme_block(text: &str) -> String {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let block = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    block.into_iter().find(|block| block.contains(text)).unwrap().to_owned()
+}
+
+#[test]
+fn the_readme_prints_the_three_steps_that_are_run() {
+    let steps = std::fs::read_to_string(workspace().join("docs/snippets/quickstart.sh")).unwrap();
+    assert_eq!(readme_block("# 1. Create a payment"), steps);
+}
+
+#[tokio::test]
+async fn the_readmes_scenario_takes_a_payment_to_paid() {
+    if !tools::works(&SHELL) {
+        return;
+    }
+    let local = Local::start(Options::default()).await.unwrap();
+    local.tick("refresh-rates").await.unwrap();
+    let key = demo::demo(&local.store(), None, None).await.unwrap().test;
+    let shop = Shop::new(local.base_url(), &key);
+    let created = shop.create("49.99").await;
+    let code = tests::shop::text(&created, "short_code");
+    let running = Command::new("sh")
+        .args(["-c", &readme_block("/simulate")])
+        .envs([("CRYPTOGAP_URL", local.base_url()), ("CRYPTOGAP_TEST_KEY", &key), ("CODE", &code)])
+        .output();
+    let output = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["payment"]["status"], "paid");
+    local.shutdown().await;
+}

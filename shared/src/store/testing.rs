@@ -48,6 +48,16 @@ pub(crate) async fn tapped_store(tap: Tap) -> Store {
     store
 }
 
+impl Store {
+    /// Takes from a payment what no payment is without.
+    pub(crate) async fn break_payment(&self, code: crate::payment::Code) {
+        let update = self.client.update_item().table_name(&self.tables.payments);
+        let update =
+            update.key("code", super::attribute::s(code.to_string())).update_expression("REMOVE title");
+        update.send().await.unwrap();
+    }
+}
+
 /// A store that nobody answers for: every call of it fails.
 pub(crate) fn unreachable_store() -> Store {
     let names = || "none".to_owned();

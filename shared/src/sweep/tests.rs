@@ -1,0 +1,117 @@
+//! Payments end in time, none early, whatever happens to the sweep (R15).
+
+use super::*;
+use crate::money::{BasisPoints, Cents};
+use crate::payment::{
+    Fee, FeePaidBy, GivenAddress, IdentityStep, KycMethod, MerchantId, Mode, Offer, PaymentId, Request,
+    Status, Terms,
+};
+use crate::store::testing;
+
+/// Forty seconds before the hour, so that the payments lie on both sides of it.
+const START: Timestamp = Timestamp(1_700_002_760);
+
+fn payment(number: u64, expires_at: Timestamp) -> Payment {
+    let request = Request {
+        title: "Order".into(),
+        description: None,
+        amount: Cents(100),
+        kyc_method: KycMethod::IdUpload,
+        allow_bankid: false,
+        fee_paid_by: FeePaidBy::Merchant,
+        metadata: None,
+    };
+    let created_at = expires_at.minus(LIFETIME_SECONDS);
+    let fee = Fee { usd: Cents(1), free_tier: false };
+    let terms = Terms { request, fee, tolerance: BasisPoints::ZERO, created_at, idempotency: None };
+    let id = PaymentId::new(created_at.0 * 1_000, [0; 10], Code::from_random(number * 7_919));
+    Payment::new(id, MerchantId::new("mer_1"), Mode::Live, terms)
+}
+
+async fn run(store: &Store, chains: &Chains, now: Timestamp) -> Swept {
+    sweep(store, chains, Clock::stopped(now)).await.unwrap()
+}
+
+async fn recorded(store: &Store, payment: &Payment) -> Status {
+    store.payment(payment.id().code()).await.unwrap().unwrap().recorded_status()
+}
+
+#[tokio::test]
+async fn r15_payments_due_evenly_end_within_a_minute_and_none_early() {
+    let store = testing::store().await;
+    let chains = Chains::default();
+    let payments: Vec<_> = (0..120).map(|number| payment(number, START.plus(2 * number))).collect();
+    for payment in &payments {
+        store.insert_payment(payment).await.unwrap();
+    }
+    for minute in 0..=5 {
+        let now = START.plus(minute * 60);
+        assert!(run(&store, &chains, now).await.finished);
+        for payment in &payments {
+            let ended = recorded(&store, payment).await == Status::Expired;
+            assert_eq!(
+                ended,
+                payment.terms().expires_at() <= now,
+                "at {now}: {}",
+                payment.terms().expires_at()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn r15_the_sweep_goes_on_where_it_stopped() {
+    let store = testing::store().await;
+    let chains = Chains::default();
+    let (early, late) = (payment(1, START), payment(2, START.plus(30 * HOUR_SECONDS)));
+    store.insert_payment(&early).await.unwrap();
+    store.insert_payment(&late).await.unwrap();
+    run(&store, &chains, START.minus(60)).await;
+    // Away for more than a day: both are found by one run, from the hour that was stored.
+    let back = late.terms().expires_at().plus(5);
+    assert_eq!(run(&store, &chains, back).await.checked, 2);
+    assert_eq!([recorded(&store, &early).await, recorded(&store, &late).await], [Status::Expired; 2]);
+    assert_eq!(
+        run(&store, &chains, back.plus(60)).await,
+        Swept { checked: 0, finished: true, lag_seconds: 0 }
+    );
+    assert!(store.sweep_hour().await.unwrap().unwrap() > START.plus(20 * HOUR_SECONDS));
+}
+
+#[tokio::test]
+async fn r15_a_payment_with_an_address_waits_for_its_chain() {
+    let store = testing::store().await;
+    let json = r#"[{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":5,"coins":[],"confirmations":[{"blocks":1}]}]"#;
+    let chains = Chains::parse(json).unwrap();
+    let ethereum = chains.named("ethereum").unwrap().id.clone();
+    let before = START.minus(600);
+    let address = GivenAddress { family: "evm".into(), address: "0xabc".into(), xpub: "f".into(), index: 0 };
+    let coin = crate::chain::CoinId::new("ETH").unwrap();
+    let decimals = crate::money::Decimals::new(18).unwrap();
+    let offer = Offer { coin, decimals, rate: crate::money::Rate::new(1).unwrap(), address };
+    let payment = payment(1, START).decide_identity(IdentityStep::Approve, before).unwrap();
+    let payment = payment.apply(Event::Choose(offer), before).unwrap();
+    store.insert_payment(&payment).await.unwrap();
+    let cursor =
+        |at: Timestamp| Cursor { version: 1, height: 50, caught_up: vec![(at, 50)], ..Cursor::default() };
+    store.move_cursor(&ethereum, 0, &cursor(START.minus(1))).await.unwrap();
+    run(&store, &chains, START).await;
+    assert_eq!(recorded(&store, &payment).await, Status::Pending, "the chain was last read before the end");
+    store.move_cursor(&ethereum, 1, &cursor(START)).await.unwrap();
+    run(&store, &chains, START.plus(59)).await;
+    assert_eq!(recorded(&store, &payment).await, Status::Pending, "it is looked at again after a minute");
+    run(&store, &chains, START.plus(60)).await;
+    assert_eq!(recorded(&store, &payment).await, Status::Expired);
+}
+
+#[tokio::test]
+async fn a_payment_that_cannot_be_read_holds_up_no_other() {
+    let store = testing::store().await;
+    let (broken, sound) = (payment(1, START), payment(2, START));
+    store.insert_payment(&broken).await.unwrap();
+    store.insert_payment(&sound).await.unwrap();
+    store.break_payment(broken.id().code()).await;
+    let swept = run(&store, &Chains::default(), START.plus(400)).await;
+    assert_eq!(recorded(&store, &sound).await, Status::Expired);
+    assert!(swept.lag_seconds > 0, "somebody is told");
+}
