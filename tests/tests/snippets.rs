@@ -120,7 +120,7 @@ async fn the_readmes_scenario_takes_a_payment_to_paid() {
     let key = demo::demo(&local.store(), None, None).await.unwrap().test;
     let shop = Shop::new(local.base_url(), &key);
     let created = shop.create("49.99").await;
-    let code = tests::shop::text(&created, "short_code");
+    let code = tests::shop::text(&created["short_code"]);
     let running = Command::new("sh")
         .args(["-c", &readme_block("/simulate")])
         .envs([("CRYPTOGAP_URL", local.base_url()), ("CRYPTOGAP_TEST_KEY", &key), ("CODE", &code)])
