@@ -34,7 +34,8 @@ pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<
     if account.state == AccountState::Disabled {
         return Ok(Vec::new());
     }
-    Ok(offers_in(&app.store.market(&[], now).await?, app, &account, payment))
+    let chains: Vec<ChainId> = app.settings.chains.iter().map(|chain| chain.id.clone()).collect();
+    Ok(offers_in(&app.store.market(&chains, now).await?, app, &account, payment))
 }
 
 /// The same after a choice, by the market of that choice: nothing is read again.
@@ -46,7 +47,8 @@ pub async fn offers_after(app: &App, chosen: &Chosen, now: Timestamp) -> Result<
 
 fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment) -> Vec<OfferedCoin> {
     let coins = app.settings.chains.coins().filter(|(chain, coin)| {
-        xpub(app, account, payment.mode(), chain.family).is_some() && payment.accepts(coin.minimum)
+        let reachable = xpub(app, account, payment.mode(), chain.family).is_some();
+        reachable && is_watched(payment, chain, market) && payment.accepts(coin.minimum)
     });
     let offered = |(chain, coin): (&Chain, &Coin)| {
         let rate = *market.rates.get(&coin.rate_symbol)?;
@@ -76,6 +78,9 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
     let family: Vec<ChainId> =
         app.settings.chains.of_family(chain.family).map(|chain| chain.id.clone()).collect();
     let market = app.store.market(&family, now).await?;
+    if !is_watched(payment, chain, &market) {
+        return Err(ApiError::NotWatched);
+    }
     let rate = *market.rates.get(&coin.rate_symbol).ok_or(ApiError::NoRate)?;
     let address = match payment.address_of(chain.family.name()) {
         Some(given) => given.clone(),
@@ -86,6 +91,11 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
         app.store.change_found(found, |payment| Ok(payment.apply(Event::Choose(offer.clone()), now)?));
     let payment: Result<Payment> = chosen.await;
     Ok(Chosen { payment: payment?, market })
+}
+
+/// A live coin is offered only where somebody watches: without a watcher its money would never be seen.
+fn is_watched(payment: &Payment, chain: &Chain, market: &Market) -> bool {
+    !payment.is_live() || market.heights.contains_key(&chain.id)
 }
 
 fn not_offered() -> ApiError {

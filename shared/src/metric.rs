@@ -12,9 +12,9 @@ const NAMESPACE: &str = "CryptoGap";
 /// A dimension's name and value.
 pub type Dimension<'a> = (&'a str, &'a str);
 
-/// Adds one to the metric `name` of `dimension`.
-pub fn count(name: &str, dimension: Dimension<'_>, clock: Clock) {
-    write(&embedded(name, "Count", 1, Some(dimension), clock.now_milliseconds()));
+/// Adds one to a metric.
+pub fn count(name: &str, dimension: Option<Dimension<'_>>, clock: Clock) {
+    write(&embedded(name, "Count", 1, dimension, clock.now_milliseconds()));
 }
 
 /// Records a duration.

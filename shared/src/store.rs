@@ -82,9 +82,9 @@ impl Store {
 
     /// Opens a connection before the first call: Lambda does not throttle a function while it starts.
     ///
-    /// Reads a key that does not exist. What goes wrong shows again, and is told, at the first call.
+    /// Reads a payment that does not exist. What goes wrong shows again, and is told, at the first call.
     pub async fn open_connection(&self) {
-        let read = self.client.get_item().table_name(&self.tables.keys).key("key_hash", attribute::s("-"));
+        let read = self.client.get_item().table_name(&self.tables.payments).key("code", attribute::s("-"));
         if let Err(error) = read.send().await.map_err(failed) {
             tracing::warn!(%error, "no connection at the start");
         }

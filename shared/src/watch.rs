@@ -18,7 +18,7 @@ use crate::chain::evm::rpc::RpcError;
 use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
-use crate::payment::{Code, Refusal, Sequence};
+use crate::payment::{Code, Sequence};
 use crate::store::{Cursor, Store, StoreError, TouchedBlock};
 
 use self::follow::Fork;
@@ -58,9 +58,6 @@ pub enum WatchError {
     /// The node.
     #[error("the chain's node")]
     Node(#[from] RpcError),
-    /// A payment refused a report, which none ever does.
-    #[error("a payment refused what its chain reports")]
-    Refused(#[from] Refusal),
     /// An address could not be read.
     #[error("an address on the list is none")]
     Address,
@@ -180,7 +177,8 @@ impl<S: Source> Run<'_, S> {
         }
         let hashes = vec![follow::kept(self.tip.hash)];
         let caught_up = vec![(self.started_at, height)];
-        self.write(Cursor { height, hashes, caught_up, ..Cursor::default() }).await?;
+        let known_at = self.started_at;
+        self.write(Cursor { height, hashes, known_at, caught_up, ..Cursor::default() }).await?;
         Ok(Outcome { height, caught_up: true, ..Outcome::default() })
     }
 
@@ -191,7 +189,7 @@ impl<S: Source> Run<'_, S> {
             return Ok(Outcome::default());
         };
         let hashes = vec![follow::kept(first.hash)];
-        self.write(Cursor { height, hashes, ..Cursor::default() }).await?;
+        self.write(Cursor { height, hashes, known_at: self.started_at, ..Cursor::default() }).await?;
         Ok(Outcome { height, ..Outcome::default() })
     }
 
@@ -214,9 +212,12 @@ impl<S: Source> Run<'_, S> {
             self.follow(&mut next, list, &mut outcome).await?;
         }
         let last = next.caught_up.last().map_or(self.started_at, |(at, _)| *at);
-        outcome.lag_seconds = self.watcher.clock.now().since(last);
+        let now = self.watcher.clock.now();
+        // A node that stands still answers as if all was well; only the age of its tip tells.
+        outcome.lag_seconds = now.since(last).max(now.since(self.tip.timestamp));
         outcome.height = next.height;
         if found {
+            next.known_at = self.started_at;
             self.write(next).await?;
         }
         Ok(outcome)
@@ -297,11 +298,9 @@ impl<S: Source> Run<'_, S> {
         list: &WatchList,
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
-        let known_since = cursor.caught_up.last().map_or(Timestamp(0), |(at, _)| *at);
         let mut open = Vec::new();
-        let Some((from, late)) = list.learned_late(&self.watcher.chain.id, known_since, cursor.height) else {
-            return Ok(open);
-        };
+        let late = list.learned_late(&self.watcher.chain.id, cursor.known_at, cursor.height);
+        let Some((from, late)) = late else { return Ok(open) };
         for height in from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height {
             let scanned = self.watcher.source.scan(height, &late).await?;
             if !self.take_in(cursor, scanned, None, outcome).await? {

@@ -44,6 +44,9 @@ pub enum ApiError {
     /// The coin cannot be quoted now (R20).
     #[error("There is no current rate for this coin. Try again in a minute")]
     NoRate,
+    /// Nobody looks for money on the coin's chain (R20: a coin that cannot be paid is not offered).
+    #[error("This coin cannot be paid at the moment, because its chain is not watched")]
+    NotWatched,
     /// Throttled, or too many changes at once.
     #[error("Too busy right now. Try again")]
     Busy,
@@ -74,6 +77,7 @@ impl ApiError {
             ApiError::Refused(_) => (StatusCode::BAD_REQUEST, "payment_state"),
             ApiError::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
             ApiError::NoRate => (StatusCode::SERVICE_UNAVAILABLE, "rate_unavailable"),
+            ApiError::NotWatched => (StatusCode::SERVICE_UNAVAILABLE, "chain_not_watched"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ApiError::Internal(_) | ApiError::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -91,6 +95,9 @@ impl ApiError {
         if let ApiError::Internal(cause) = &self {
             tracing::error!(request_id, cause = chain(cause.as_ref()), "the call failed");
         }
+        if matches!(self, ApiError::Panicked | ApiError::Busy) {
+            tracing::error!(request_id, cause = %format_args!("{self:?}"), "the call failed");
+        }
         let (_, code) = self.public();
         let reply = reply.with(HeaderName::from_static("x-error-code"), HeaderValue::from_static(code));
         match self {
@@ -107,6 +114,7 @@ impl ApiError {
             | ApiError::Refused(_)
             | ApiError::IdempotencyKeyReused
             | ApiError::NoRate
+            | ApiError::NotWatched
             | ApiError::Busy
             | ApiError::Internal(_)
             | ApiError::Panicked => reply,

@@ -13,6 +13,21 @@ const FIRST_WAIT_SECONDS: u64 = 60;
 const LONGEST_WAIT_SECONDS: u64 = 30 * 60;
 
 impl Payment {
+    /// The payment after all that a chain reports at once: the same as one report after the other, in one step.
+    #[must_use]
+    pub fn apply_reports<'a>(
+        &self,
+        reports: impl IntoIterator<Item = &'a Report>,
+        now: Timestamp,
+    ) -> Payment {
+        let mut next = self.clone();
+        for report in reports {
+            next.report(report.clone());
+        }
+        next.touch(self, now);
+        next
+    }
+
     /// The payment after `event`.
     ///
     /// The same event twice is the same as once, because a write that was retried looks to its writer like somebody
@@ -29,10 +44,15 @@ impl Payment {
             Event::Advance { seconds } => next.advance(seconds)?,
             Event::Reported(report) => next.report(report),
         }
-        if next != *self {
-            next.progress.updated_at = next.local(now).max(self.progress.updated_at);
-        }
+        next.touch(self, now);
         Ok(next)
+    }
+
+    /// Notes when it changed, if it did.
+    fn touch(&mut self, before: &Payment, now: Timestamp) {
+        if *self != *before {
+            self.progress.updated_at = self.local(now).max(before.progress.updated_at);
+        }
     }
 
     fn identify(&mut self, step: IdentityStep, now: Timestamp) -> Result<(), Refusal> {
@@ -61,6 +81,9 @@ impl Payment {
         let other_coin = self.progress.selection.as_ref().is_some_and(|selected| selected.coin != *coin);
         if other_coin && self.money_was_seen() {
             return Err(Refusal::CoinSettled);
+        }
+        if self.local(now) >= self.terms.expires_at() {
+            return Err(Refusal::Ended { status: Status::Expired });
         }
         if self.still_due() == Cents::ZERO { Err(Refusal::NothingDue) } else { Ok(()) }
     }

@@ -14,8 +14,8 @@ use crate::moment::Timestamp;
 use crate::money::{BasisPoints, Cents};
 use crate::payment::{Code, MerchantId, Secret};
 
-/// Accounts that are listed at once.
-const LISTED: i32 = 200;
+/// Pages of a megabyte that a list reads at most.
+const PAGES: usize = 1_000;
 
 impl Store {
     /// The account, with its volume in the UTC month of `now`.
@@ -35,11 +35,21 @@ impl Store {
         found.item.as_ref().map(|item| read(item, now)).transpose()
     }
 
-    /// All accounts, in no order; at most a page.
+    /// All accounts, in no order. The table also holds marks and counters, so that this may take many pages.
     pub async fn accounts(&self, now: Timestamp) -> Result<Vec<Account>, StoreError> {
-        let scan = self.client.scan().table_name(&self.tables.accounts).limit(LISTED);
-        let found = scan.filter_expression("attribute_exists(secret)").send().await.map_err(failed)?;
-        found.items.unwrap_or_default().iter().map(|item| read(item, now)).collect()
+        let (mut accounts, mut start) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let scan = self.client.scan().table_name(&self.tables.accounts).set_exclusive_start_key(start);
+            let page = scan.filter_expression("attribute_exists(secret)").send().await.map_err(failed)?;
+            for item in page.items.unwrap_or_default() {
+                accounts.push(read(&item, now)?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok(accounts)
     }
 
     /// Writes a new account; `false` when there is one of that id.

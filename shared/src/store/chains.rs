@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::attribute::{Item, n, number, optional_number, s, text};
@@ -16,6 +17,9 @@ use crate::rates::MAX_AGE_SECONDS;
 
 /// Longer than any transfer waits to count or to come back.
 const BLOCK_KEPT_SECONDS: u64 = 60 * DAY_SECONDS;
+
+/// Writes under way at once: a block full of dust must not take minutes.
+const AT_ONCE: usize = 25;
 
 /// Items read at once: each is a transfer that some block holds.
 const BLOCKS_READ: i32 = 500;
@@ -40,6 +44,8 @@ pub struct Cursor {
     pub hashes: Vec<BlockHash>,
     /// The lowest height that holds a transfer which does not count yet.
     pub open_from: Option<u64>,
+    /// When the last finished run began: every address listed before then was looked for up to `height`.
+    pub known_at: Timestamp,
     /// The last times at which the whole chain had been scanned, and how high it was; oldest first.
     pub caught_up: Vec<(Timestamp, u64)>,
 }
@@ -139,23 +145,33 @@ impl Store {
         block: &TouchedBlock,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for transfer in &block.transfers {
-            let transfer_row = serde_dynamo::to_attribute_value(transfer);
-            self.client
-                .put_item()
-                .table_name(&self.tables.chains)
-                .item("chain", s(chain.as_str()))
-                .item("entry", s(block_entry(block.height, Some((block.hash, transfer)))))
-                .item("height", n(block.height))
-                .item("hash", AttributeValue::B(Blob::new(block.hash)))
-                .item("time", n(block.time.0))
-                .item("transfer", transfer_row.map_err(|error| StoreError::Malformed(error.to_string()))?)
-                .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0))
-                .send()
-                .await
-                .map_err(failed)?;
+        for some in block.transfers.chunks(AT_ONCE) {
+            let put = some.iter().map(|transfer| self.put_transfer(chain, block, transfer, now));
+            join_all(put).await.into_iter().collect::<Result<(), _>>()?;
         }
         Ok(())
+    }
+
+    async fn put_transfer(
+        &self,
+        chain: &ChainId,
+        block: &TouchedBlock,
+        transfer: &TouchedTransfer,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let row = serde_dynamo::to_attribute_value(transfer);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.chains)
+            .item("chain", s(chain.as_str()))
+            .item("entry", s(block_entry(block.height, Some((block.hash, transfer)))))
+            .item("height", n(block.height))
+            .item("hash", AttributeValue::B(Blob::new(block.hash)))
+            .item("time", n(block.time.0))
+            .item("transfer", row.map_err(|error| StoreError::Malformed(error.to_string()))?)
+            .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
+        put.send().await.map(|_| ()).map_err(failed)
     }
 
     /// Forgets a block that is no longer part of the chain, after its transfers were taken back.
@@ -206,7 +222,9 @@ impl Store {
                 return Ok(blocks);
             }
         }
-        Err(StoreError::Malformed("more transfers wait to count than a watcher reads".into()))
+        // The oldest are enough for one run: what counts leaves room for the rest.
+        tracing::warn!(%chain, height, "more transfers wait to count than one run reads");
+        Ok(blocks)
     }
 
     /// The hour at which the sweep starts; `None` before its first run.
@@ -316,6 +334,7 @@ fn write_cursor(chain: &ChainId, cursor: &Cursor) -> Item {
         ("height".to_owned(), n(cursor.height)),
         ("hashes".to_owned(), AttributeValue::B(Blob::new(cursor.hashes.concat()))),
         ("caught_up".to_owned(), AttributeValue::L(caught_up.collect())),
+        ("known_at".to_owned(), n(cursor.known_at.0)),
     ]);
     item.extend(cursor.open_from.map(|height| ("open_from".to_owned(), n(height))));
     item
@@ -337,6 +356,7 @@ fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
         height: number(item, "height")?,
         hashes: hashes.to_vec(),
         open_from: optional_number(item, "open_from")?,
+        known_at: Timestamp(optional_number(item, "known_at")?.unwrap_or(0)),
         caught_up: caught_up.into_iter().map(|(at, height)| (Timestamp(at), height)).collect(),
     })
 }

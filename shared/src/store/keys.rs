@@ -32,7 +32,7 @@ impl Store {
         put.map(|_| ()).map_err(failed)
     }
 
-    /// An account's keys, oldest first.
+    /// An account's keys, newest first; at most a page.
     pub async fn keys_of(&self, merchant: &MerchantId) -> Result<Vec<KeyRecord>, StoreError> {
         let found = self
             .client
@@ -41,6 +41,7 @@ impl Store {
             .index_name("by_merchant")
             .key_condition_expression("merchant = :merchant")
             .expression_attribute_values(":merchant", s(merchant.as_str()))
+            .scan_index_forward(false)
             .limit(LISTED)
             .send()
             .await

@@ -6,9 +6,7 @@ use super::{Run, Source, WatchError, follow};
 use crate::chain::evm::fetch::ScannedBlock;
 use crate::chain::{CoinId, Depth};
 use crate::money::{Decimals, Units};
-use crate::payment::{
-    BlockAt, Code, Event, Movement, Payment, Price, Report, Standing, TransferId, TransferState,
-};
+use crate::payment::{BlockAt, Code, Movement, Payment, Price, Report, Standing, TransferId, TransferState};
 use crate::store::{StoreError, TouchedBlock, TouchedTransfer, Watched};
 
 /// What of a scanned block is noted.
@@ -90,17 +88,14 @@ impl<S: Source> Run<'_, S> {
         };
         let reports = self.reports(&found.payment, block, transfers, fate)?;
         self.keep_watching(&found.payment, &reports).await?;
-        let payment = store.change_found(found, |payment| self.apply(payment, &reports)).await?;
+        let payment =
+            store.change_found(found, |payment| Ok::<_, StoreError>(self.apply(payment, &reports))).await?;
         Ok(Some(self.price(payment, reports).await?))
     }
 
-    fn apply(&self, payment: &Payment, reports: &[Report]) -> Result<Payment, WatchError> {
-        let now = self.started_at;
-        let applied = reports
-            .iter()
-            .filter(|report| !is_elsewhere(payment, report))
-            .try_fold(payment.clone(), |payment, report| payment.apply(Event::Reported(report.clone()), now));
-        Ok(applied?)
+    fn apply(&self, payment: &Payment, reports: &[Report]) -> Payment {
+        let here = reports.iter().filter(|report| !is_elsewhere(payment, report));
+        payment.apply_reports(here, self.started_at)
     }
 
     /// Adds the rates that transfers without a holding quote wait for, as far as there are any (R20).
@@ -119,8 +114,10 @@ impl<S: Source> Run<'_, S> {
             return Ok(payment);
         }
         self.keep_watching(&payment, &priced).await?;
-        let changed =
-            self.watcher.store.change_payment(payment.id().code(), |payment| self.apply(payment, &priced));
+        let changed = self
+            .watcher
+            .store
+            .change_payment(payment.id().code(), |payment| Ok::<_, StoreError>(self.apply(payment, &priced)));
         Ok(changed.await?.unwrap_or(payment))
     }
 
@@ -128,7 +125,7 @@ impl<S: Source> Run<'_, S> {
     /// after a crash between the two.
     async fn keep_watching(&self, payment: &Payment, reports: &[Report]) -> Result<(), WatchError> {
         let now = self.started_at;
-        if now < payment.terms().expires_at() || self.apply(payment, reports)? == *payment {
+        if now < payment.terms().expires_at() || self.apply(payment, reports) == *payment {
             return Ok(());
         }
         let family = self.watcher.chain.family.name();
@@ -180,8 +177,10 @@ impl<S: Source> Run<'_, S> {
         let blocks = self.tip.number.saturating_add(1).saturating_sub(height);
         let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
         match depth {
-            Depth::Blocks(required) => blocks.min(required),
-            Depth::Finalized(shown) if self.finalized.is_some_and(|finalized| height <= finalized) => shown,
+            Depth::Blocks(_) => blocks,
+            Depth::Finalized(shown) if self.finalized.is_some_and(|finalized| height <= finalized) => {
+                blocks.max(shown)
+            }
             Depth::Finalized(shown) => blocks.min(shown.saturating_sub(1)),
         }
     }

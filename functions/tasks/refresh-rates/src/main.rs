@@ -19,7 +19,11 @@ async fn refresh_rates(app: &App, sources: &Sources) -> task::Result {
     let symbols: BTreeSet<String> = coins.map(|(_, coin)| coin.rate_symbol.clone()).collect();
     let refreshed = refresh(&app.store, sources, &symbols, app.clock).await?;
     for symbol in &refreshed.missing {
-        metric::count("RatesMissing", ("Symbol", symbol), app.clock);
+        metric::count("RatesMissing", Some(("Symbol", symbol)), app.clock);
+    }
+    if !refreshed.missing.is_empty() {
+        // The alarm listens to all symbols together.
+        metric::count("RatesMissing", None, app.clock);
     }
     Ok(json!({ "accepted": refreshed.accepted, "missing": refreshed.missing }))
 }

@@ -24,10 +24,10 @@ async fn watch_chain(app: &App, name: &str, node: &Node, list: &Mutex<WatchList>
     let here = ("Chain", name);
     metric::seconds("WatcherLagSeconds", outcome.lag_seconds, Some(here), app.clock);
     if outcome.fork_too_deep {
-        metric::count("ForkTooDeep", here, app.clock);
+        metric::count("ForkTooDeep", Some(here), app.clock);
     }
     if outcome.unreadable > 0 {
-        metric::count("UnreadableTransfers", here, app.clock);
+        metric::count("UnreadableTransfers", Some(here), app.clock);
     }
     Ok(json!({
         "height": outcome.height,

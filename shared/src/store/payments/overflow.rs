@@ -124,11 +124,7 @@ impl Store {
         let puts = std::iter::once(own).chain(rest).map(|put| TransactWriteItem::builder().put(put).build());
         match self.client.transact_write_items().set_transact_items(Some(puts.collect())).send().await {
             Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused))
-                if matches!(refused.err(), TransactWriteItemsError::TransactionCanceledException(_)) =>
-            {
-                Ok(false)
-            }
+            Err(SdkError::ServiceError(refused)) if is_lost_race(refused.err()) => Ok(false),
             Err(error) => Err(failed(error)),
         }
     }
@@ -137,6 +133,14 @@ impl Store {
         let get = self.client.get_item().table_name(&self.tables.payments).key("code", s(key));
         Ok(get.consistent_read(true).send().await.map_err(failed)?.item)
     }
+}
+
+/// Whether somebody else's write came first; a transaction is cancelled for other reasons too.
+fn is_lost_race(error: &TransactWriteItemsError) -> bool {
+    const RACES: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
+    let mut reasons = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    reasons.any(|reason| RACES.contains(&reason))
 }
 
 #[cfg(test)]

@@ -175,7 +175,10 @@ impl Row {
         let request = &terms.request;
         let (merchant, mode) = (payment.merchant(), payment.mode());
         let code = payment.id().code();
-        let next_check = payment.next_check().map(|at| at.minus(progress.advanced_seconds));
+        let next_check = payment.next_check().map(|at| {
+            // Not into an hour that the sweep has left: a re-organisation may open a payment again after its end.
+            at.max(payment.updated_at()).minus(progress.advanced_seconds)
+        });
         let encode = |hash: [u8; 32]| URL_SAFE_NO_PAD.encode(hash);
         Row {
             code: code.to_string(),
