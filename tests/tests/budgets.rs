@@ -11,11 +11,13 @@
 
 use local::Options;
 use serde_json::{Value, json};
+use shared::chain::ChainId;
 use shared::chain::address::ExtendedKey;
 use shared::clock::Clock;
 use shared::http::ApiError;
 use shared::money::{BasisPoints, Cents};
 use shared::payment::{Code, Event, Fee, IdentityStep, Mode, Payment, PaymentId, Request, Terms};
+use shared::store::Cursor;
 use tests::answer::Answer;
 use tests::meter::{Cost, Meter};
 use tests::product::{Product, Shop, alone};
@@ -165,6 +167,9 @@ async fn coin_chosen(bench: &Bench, shop: &Shop<'_>) {
     let store = bench.product.local.store();
     XPUB.parse::<ExtendedKey>().unwrap();
     store.set_xpub(&shop.account.merchant, "evm", XPUB).await.unwrap();
+    let ethereum = ChainId::new("ethereum").unwrap();
+    let cursor = Cursor { version: 1, height: 20_000_000, ..Cursor::default() };
+    assert!(store.move_cursor(&ethereum, 0, &cursor).await.unwrap());
     // A new key makes nobody learn the account anew; the payer's function has not seen it yet.
     let mut costs = Vec::new();
     for _ in 0..2 {

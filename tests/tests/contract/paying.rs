@@ -1,6 +1,9 @@
-//! The payer's side over HTTP: the page, its state, and choosing a coin (R19, R27).
+//! The payer's side over HTTP: the page, its state, and choosing a coin (R19, R24, R27).
 
 use serde_json::json;
+use shared::clock::Clock;
+use shared::http::ApiError;
+use shared::payment::{Code, IdentityStep, Payment};
 use tests::answer::Answer;
 use tests::product::{Caller, shared};
 
@@ -79,6 +82,27 @@ fn r27_a_payment_that_ended_shows_its_state() {
             assert_eq!((state.status, &state.json()["status"]), (200, &json!(status)));
             assert_eq!(payer.get(&format!("/pay/{code}")).await.status, 200);
         }
+    });
+}
+
+/// Money sent where nobody watches would never be seen.
+#[test]
+fn r24_no_live_coin_is_offered_while_nobody_watches_its_chain() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let store = product.local.store();
+        let xpub = tests::anvil::ANVIL_XPUB;
+        store.set_xpub(&shop.account.merchant, "evm", xpub).await.unwrap();
+        let made = shop.live.create(&json!({ "title": "Order", "amount_usd": 10 })).await.payment();
+        let code: Code = made["short_code"].as_str().unwrap().parse().unwrap();
+        let approve =
+            |payment: &Payment| payment.decide_identity(IdentityStep::Approve, Clock::default().now());
+        let approve = |payment: &Payment| approve(payment).map_err(ApiError::from);
+        store.change_payment(code, approve).await.unwrap();
+        let payer = product.caller_with(None);
+        let refused = choose(&payer, &code.to_string(), "ETH", "application/json").await;
+        let detail = "This coin cannot be paid at the moment, because its chain is not watched";
+        refused.assert_refused(503, "chain_not_watched", detail);
     });
 }
 
