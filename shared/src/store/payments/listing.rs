@@ -74,23 +74,21 @@ impl Store {
     ) -> Result<Page, StoreError> {
         let (mut payments, mut before, mut skip) = (Vec::new(), page.before, page.offset);
         for _ in 0..ROUNDS {
-            let missing = page.limit.saturating_add(1).saturating_sub(payments.len());
-            let wanted = skip.saturating_add(missing);
-            let ids = self.newest_ids(listing, before, wanted, now).await?;
-            let exhausted = ids.len() < wanted;
-            before = ids.last().copied().or(before);
-            let shown: Vec<_> = ids.into_iter().skip(skip).collect();
+            let missing = page.limit.saturating_sub(payments.len());
+            let last = skip.saturating_add(missing);
+            // One key more than is read tells whether there is more.
+            let ids = self.newest_ids(listing, before, last.saturating_add(1), now).await?;
+            let more = ids.len() > last;
+            let shown: Vec<_> = ids.into_iter().skip(skip).take(missing).collect();
+            before = shown.last().copied().or(before);
             skip = 0;
             let found = self.payments_in_order(&shown).await?;
             let listed = |payment: &Payment| {
                 listing.statuses.is_empty() || listing.statuses.contains(&payment.status(now))
             };
             payments.extend(found.into_iter().filter(listed));
-            if exhausted || payments.len() > page.limit {
-                let more = payments.len() > page.limit;
-                payments.truncate(page.limit);
-                let next = payments.last().map(Payment::id).filter(|_| more);
-                return Ok(Page { payments, next });
+            if !more || payments.len() >= page.limit {
+                return Ok(Page { payments, next: before.filter(|_| more) });
             }
         }
         Ok(Page { payments, next: before })
