@@ -10,11 +10,22 @@ use serde_json::{Value, json};
 /// Generous, because the machine may be busy; nothing waits this long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The accounts and keys are where the program `local` makes its demo merchant.
+/// The first four tables are where the program `local` makes its demo merchant and the samples of the events.
 pub const TEMPLATE: &str = r#"
 Globals:
-  Function: { Environment: { Variables: { ACCOUNTS_TABLE: !Ref Accounts, KEYS_TABLE: !Ref Keys } } }
+  Function: { Environment: { Variables: {
+    ACCOUNTS_TABLE: !Ref Accounts, KEYS_TABLE: !Ref Keys, PAYMENTS_TABLE: !Ref Payments, ADDRESSES_TABLE: !Ref Addresses } } }
 Resources:
+  Payments:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{ AttributeName: code, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: code, AttributeType: S }]
+  Addresses:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{ AttributeName: bucket, KeyType: HASH }, { AttributeName: stamp, KeyType: RANGE }]
+      AttributeDefinitions: [{ AttributeName: bucket, AttributeType: S }, { AttributeName: stamp, AttributeType: S }]
   Accounts:
     Type: AWS::DynamoDB::Table
     Properties:
