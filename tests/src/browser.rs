@@ -36,6 +36,9 @@ const ARGUMENTS: [&str; 9] = [
 /// A machine that needs longer to start a browser than this has another problem.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Pages that may replace each other while one element is read.
+const READS: usize = 100;
+
 /// An open browser.
 pub struct Browser {
     client: Client,
@@ -114,9 +117,16 @@ impl Browser {
         found.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
-    /// The element's text.
+    /// The element's text. A page that is being replaced takes its elements with it; then the next one's is read.
     pub async fn text(&self, css: &str) -> String {
-        self.element(css).await.text().await.unwrap()
+        for _ in 0..READS {
+            match self.element(css).await.text().await {
+                Ok(text) => return text,
+                Err(error) if error.to_string().contains("stale element") => {}
+                Err(error) => panic!("{css}: {error}"),
+            }
+        }
+        panic!("{css} is replaced again and again");
     }
 
     /// Clicks an element, once it is there.
@@ -131,8 +141,10 @@ impl Browser {
 
     /// Whether the page shows this text now.
     pub async fn is_shown(&self, text: &str) -> bool {
-        let shown = self.run("return document.body ? document.body.innerText : ''").await;
-        shown.as_str().is_some_and(|shown| shown.contains(text))
+        // A page that is being replaced runs no script and shows nothing.
+        let script = "return document.body ? document.body.innerText : ''";
+        let shown = self.client.execute(script, Vec::new()).await;
+        shown.is_ok_and(|shown| shown.as_str().is_some_and(|shown| shown.contains(text)))
     }
 
     /// Runs a script on the page.

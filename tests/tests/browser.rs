@@ -11,6 +11,7 @@ use fantoccini::key::Key;
 use local::{Local, Options, demo};
 use serde_json::{Value, json};
 use tests::browser::{Browser, visit};
+use tests::program::until;
 use tests::shop::{Shop, text};
 use tokio::net::TcpListener;
 
@@ -214,6 +215,8 @@ async fn r27_the_page_works_without_script() {
         browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
         browser.open(&url).await;
         browser.click("#coin-ETH").await;
+        let page = "the next page has the amount to send";
+        until(page, async || browser.text("main").await.contains("Send exactly")).await;
         let shown = browser.text("main").await;
         let payment = world.shop.get(&code).await;
         assert!(shown.contains(&text(&payment["wallet_address"])), "{shown}");
