@@ -75,7 +75,7 @@ impl Reply {
 }
 
 /// A response whose body is text already: the conversion that any other body goes through brings the tables of all
-/// character sets there are, 200 KB of every function.
+/// character sets there are to every function.
 pub(super) struct Answer(pub(super) Response<String>);
 
 impl IntoResponse for Answer {
