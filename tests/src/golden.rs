@@ -1,14 +1,5 @@
 //! Golden files: what a function must reply to an event, readable, and compared to the last character.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as tests do"
-)]
-
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

@@ -1,14 +1,5 @@
 //! The whole product for tests: started once for a test program, called over HTTP, each test with accounts of its own.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as tests do"
-)]
-
 use std::future::Future;
 use std::sync::LazyLock;
 
