@@ -416,3 +416,24 @@ fn r23_late_money_keeps_the_status_until_the_merchant_accepts_it() {
     let short = counted(&expired, 0, 1, LIFETIME_SECONDS + 60);
     assert_eq!(short.apply(Event::AcceptLate, at(LIFETIME_SECONDS + 70)), Err(Refusal::NotCovered));
 }
+
+#[test]
+fn r15_no_quote_is_made_once_the_time_is_over() {
+    let over = Err(Refusal::Ended { status: Status::Expired });
+    assert_eq!(chosen().apply(Event::Choose(offer("ETH", 2_500)), at(LIFETIME_SECONDS)), over);
+    assert!(chosen().apply(Event::Choose(offer("ETH", 2_500)), at(LIFETIME_SECONDS - 1)).is_ok());
+}
+
+#[test]
+fn r22_reports_at_once_are_the_same_as_one_after_the_other() {
+    let reports = [
+        report(0, 1, 1, in_block(60, 1)),
+        report(1, 2, 1, in_block(72, 2)),
+        report(0, 1, 2, in_block(60, REQUIRED)),
+    ];
+    let one_by_one = reports
+        .iter()
+        .fold(chosen(), |payment, report| payment.apply(Event::Reported(report.clone()), at(90)).unwrap());
+    assert_eq!(chosen().apply_reports(&reports, at(90)), one_by_one);
+    assert_eq!(one_by_one.apply_reports(&reports, at(99)), one_by_one);
+}

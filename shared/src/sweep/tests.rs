@@ -1,10 +1,11 @@
 //! Payments end in time, none early, whatever happens to the sweep (R15).
 
 use super::*;
-use crate::money::{BasisPoints, Cents};
+use crate::chain::{ChainId, CoinId};
+use crate::money::{BasisPoints, Cents, Decimals, Rate};
 use crate::payment::{
-    Fee, FeePaidBy, GivenAddress, IdentityStep, KycMethod, MerchantId, Mode, Offer, PaymentId, Request,
-    Status, Terms,
+    BlockAt, Fee, FeePaidBy, GivenAddress, IdentityStep, KycMethod, MerchantId, Mode, Movement, Offer,
+    PaymentId, Report, Request, Sequence, Standing, Status, Terms, TransferId,
 };
 use crate::store::testing;
 
@@ -26,6 +27,17 @@ fn payment(number: u64, expires_at: Timestamp) -> Payment {
     let terms = Terms { request, fee, tolerance: BasisPoints::ZERO, created_at, idempotency: None };
     let id = PaymentId::new(created_at.0 * 1_000, [0; 10], Code::from_random(number * 7_919));
     Payment::new(id, MerchantId::new("mer_1"), Mode::Live, terms)
+}
+
+/// A payment that ends at the start and has an address.
+fn with_address(number: u64) -> Payment {
+    let before = START.minus(600);
+    let address = GivenAddress { family: "evm".into(), address: "0xabc".into(), xpub: "f".into(), index: 0 };
+    let coin = CoinId::new("ETH").unwrap();
+    let decimals = Decimals::new(18).unwrap();
+    let offer = Offer { coin, decimals, rate: Rate::new(250_000_000_000).unwrap(), address };
+    let approved = payment(number, START).decide_identity(IdentityStep::Approve, before).unwrap();
+    approved.apply(Event::Choose(offer), before).unwrap()
 }
 
 async fn run(store: &Store, chains: &Chains, now: Timestamp) -> Swept {
@@ -84,13 +96,7 @@ async fn r15_a_payment_with_an_address_waits_for_its_chain() {
     let json = r#"[{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":5,"coins":[],"confirmations":[{"blocks":1}]}]"#;
     let chains = Chains::parse(json).unwrap();
     let ethereum = chains.named("ethereum").unwrap().id.clone();
-    let before = START.minus(600);
-    let address = GivenAddress { family: "evm".into(), address: "0xabc".into(), xpub: "f".into(), index: 0 };
-    let coin = crate::chain::CoinId::new("ETH").unwrap();
-    let decimals = crate::money::Decimals::new(18).unwrap();
-    let offer = Offer { coin, decimals, rate: crate::money::Rate::new(1).unwrap(), address };
-    let payment = payment(1, START).decide_identity(IdentityStep::Approve, before).unwrap();
-    let payment = payment.apply(Event::Choose(offer), before).unwrap();
+    let payment = with_address(1);
     store.insert_payment(&payment).await.unwrap();
     let cursor =
         |at: Timestamp| Cursor { version: 1, height: 50, caught_up: vec![(at, 50)], ..Cursor::default() };
@@ -114,4 +120,47 @@ async fn a_payment_that_cannot_be_read_holds_up_no_other() {
     let swept = run(&store, &Chains::default(), START.plus(400)).await;
     assert_eq!(recorded(&store, &sound).await, Status::Expired);
     assert!(swept.lag_seconds > 0, "somebody is told");
+}
+
+#[tokio::test]
+async fn r15_a_payment_that_a_fork_opens_again_after_its_end_is_found() {
+    let store = testing::store().await;
+    let chains = Chains::default();
+    let payment = with_address(1);
+    let quote = payment.quote().unwrap();
+    let movement = Movement {
+        id: TransferId::new("ethereum:0x1:native:0xabc:0"),
+        coin: quote.coin.clone(),
+        decimals: quote.decimals,
+        chain: ChainId::new("ethereum").unwrap(),
+        tx_id: "0x1".into(),
+        address: "0xabc".into(),
+        units: quote.units,
+        confirmations_required: 1,
+    };
+    let block = BlockAt { height: 1, time: START.minus(500) };
+    let report = |sequence, standing| {
+        let report = Report {
+            movement: movement.clone(),
+            sequence: Sequence(sequence),
+            at: block.time,
+            standing,
+            rates: vec![],
+        };
+        [report]
+    };
+    let paid = payment.apply_reports(&report(1, Standing::InBlock { block, confirmations: 1 }), block.time);
+    assert_eq!(paid.recorded_status(), Status::Paid);
+    store.insert_payment(&paid).await.unwrap();
+    let later = START.plus(10 * HOUR_SECONDS);
+    run(&store, &chains, later).await;
+    store.sweep_hour_done(hour_of(later.minus(2 * HOUR_SECONDS))).await.unwrap();
+    let lost = report(2, Standing::Lost { block: Some(block), at: later });
+    let lose = |payment: &Payment| Ok::<_, StoreError>(payment.apply_reports(&lost, later));
+    store.change_payment(paid.id().code(), lose).await.unwrap();
+    assert_eq!(
+        run(&store, &chains, later.plus(60)).await.checked,
+        1,
+        "it does not wait in an hour left behind"
+    );
 }
