@@ -1,8 +1,11 @@
 //! The chains and coins of a deployment: what can be paid with, where, and how deep it must lie.
 
 pub mod address;
+pub mod bitcoin;
+pub mod block;
 mod config;
 pub mod evm;
+pub mod rpc;
 
 pub use config::{Asset, Chain, Chains, Coin, Depth, Family, InvalidChains};
 

@@ -123,9 +123,7 @@ async fn give_address(
     let code = payment.id().code();
     for _ in 0..CLAIMS {
         let index = app.store.next_index(&key.fingerprint()).await?;
-        let address = match family {
-            Family::Evm { .. } => key.evm_address(index).map_err(ApiError::internal)?.to_string(),
-        };
+        let address = family.address(&key, index, payment.mode()).map_err(ApiError::internal)?;
         let given =
             GivenAddress { family: family.name().to_owned(), address, xpub: key.fingerprint(), index };
         if app.store.claim_address(&given, code).await? {

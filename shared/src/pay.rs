@@ -241,8 +241,9 @@ fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin], step:
 fn network(payment: &Payment, chain: &Chain) -> String {
     let name = title_case(&chain.id);
     match chain.family {
-        Family::Evm { .. } if payment.is_live() => name,
+        _ if payment.is_live() => name,
         Family::Evm { test_chain_id, .. } => format!("{name} test network (chain id {test_chain_id})"),
+        Family::Bitcoin { .. } => format!("{name} test network"),
     }
 }
 

@@ -12,9 +12,8 @@ use std::cell::Cell;
 use std::future::Future;
 
 use crate::chain::Chain;
-use crate::chain::evm::block::Header;
-use crate::chain::evm::fetch::ScannedBlock;
-use crate::chain::evm::rpc::RpcError;
+use crate::chain::block::{Header, ScannedBlock};
+use crate::chain::rpc::RpcError;
 use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
@@ -299,7 +298,7 @@ impl<S: Source> Run<'_, S> {
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
         let mut open = Vec::new();
-        let late = list.learned_late(&self.watcher.chain.id, cursor.known_at, cursor.height);
+        let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
         let Some((from, late)) = late else { return Ok(open) };
         for height in from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height {
             let scanned = self.watcher.source.scan(height, &late).await?;

@@ -3,8 +3,8 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use shared::chain::address::{EvmAddress, ExtendedKey};
-use shared::chain::evm::block::Hash256;
-use shared::chain::evm::fetch::{ScannedBlock, scan_block};
+use shared::chain::block::{Hash256, ScannedBlock};
+use shared::chain::evm::fetch::scan_block;
 use shared::chain::evm::rpc::{Rpc, RpcError};
 use shared::chain::{Chain, Chains};
 use shared::moment::Timestamp;

@@ -7,10 +7,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use bitcoin::bip32::{ChildNumber, Fingerprint, Xpub};
+use bitcoin::hashes::Hash;
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::{PublicKey, Secp256k1};
 use sha2::{Digest, Sha256};
 use sha3::Keccak256;
+
+use super::bitcoin::Network;
 
 /// The extended key of test payments when a deployment names none.
 ///
@@ -78,6 +81,17 @@ impl ExtendedKey {
     }
 }
 
+impl ExtendedKey {
+    /// The address of child `0/index` that pays to the key's hash (BIP84), on `network`.
+    pub fn witness_address(&self, index: u32, network: Network) -> Result<String, AddressError> {
+        let child = ChildNumber::from_normal_idx(index).map_err(|_| AddressError::NoSuchIndex)?;
+        let key = self.receiving.ckd_pub(&Secp256k1::verification_only(), child);
+        let key = key.map_err(|_| AddressError::NoSuchIndex)?;
+        let hash = bitcoin::CompressedPublicKey(key.public_key).wpubkey_hash();
+        network.witness_address(AddressKey(hash.to_byte_array()))
+    }
+}
+
 impl FromStr for ExtendedKey {
     type Err = AddressError;
 
@@ -102,6 +116,11 @@ impl fmt::Debug for ExtendedKey {
         write!(f, "ExtendedKey({})", self.fingerprint())
     }
 }
+
+/// What watch lists know an address by: the twenty bytes that all our own addresses have at their heart, which are an
+/// EVM address itself, or the key's hash in a witness program (BIP141, BIP84).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressKey(pub [u8; 20]);
 
 /// An account or contract on Ethereum and its like.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

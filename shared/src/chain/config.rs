@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
+use super::address::{AddressError, AddressKey, EvmAddress, ExtendedKey};
+use super::bitcoin::Network;
 use super::{ChainId, CoinId};
 use crate::money::{Cents, Decimals};
+use crate::payment::Mode;
 
 /// Every chain of the deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,13 @@ pub enum Family {
         /// What links on test pages carry, so that no live wallet pays them.
         test_chain_id: u64,
     },
+    /// Bitcoin and its like.
+    Bitcoin {
+        /// Where live money moves.
+        network: Network,
+        /// Whose addresses test pages show, so that no live wallet pays them.
+        test_network: Network,
+    },
 }
 
 impl Family {
@@ -38,6 +48,25 @@ impl Family {
     pub fn name(self) -> &'static str {
         match self {
             Family::Evm { .. } => "evm",
+            Family::Bitcoin { network, .. } => network.currency(),
+        }
+    }
+
+    /// An address given out on chains of the family, as a watch list knows it.
+    pub fn address_key(self, address: &str) -> Result<AddressKey, AddressError> {
+        match self {
+            Family::Evm { .. } => address.parse::<EvmAddress>().map(|address| AddressKey(address.0)),
+            Family::Bitcoin { network, .. } => network.witness_key(address),
+        }
+    }
+
+    /// The address of child `0/index` of an extended key, in the form of the network of `mode`.
+    pub fn address(self, key: &ExtendedKey, index: u32, mode: Mode) -> Result<String, AddressError> {
+        match self {
+            Family::Evm { .. } => key.evm_address(index).map(|address| address.to_string()),
+            Family::Bitcoin { network, test_network } => {
+                key.witness_address(index, if mode == Mode::Live { network } else { test_network })
+            }
         }
     }
 }
@@ -158,8 +187,10 @@ impl Chain {
 struct RawChain {
     chain: String,
     family: RawFamily,
-    chain_id: u64,
-    test_chain_id: u64,
+    chain_id: Option<u64>,
+    test_chain_id: Option<u64>,
+    hrp: Option<String>,
+    test_hrp: Option<String>,
     coins: Vec<RawCoin>,
     confirmations: Vec<RawDepth>,
 }
@@ -168,6 +199,7 @@ struct RawChain {
 #[serde(rename_all = "lowercase")]
 enum RawFamily {
     Evm,
+    Bitcoin,
 }
 
 #[derive(Deserialize)]
@@ -199,10 +231,25 @@ impl RawChain {
         if !ordered || depths.last().is_none_or(|(below, _)| below.is_some()) {
             return Err(wrong("the confirmations (rising limits, the last without one)"));
         }
-        let family = match self.family {
-            RawFamily::Evm => Family::Evm { chain_id: self.chain_id, test_chain_id: self.test_chain_id },
-        };
+        let family = self.family().ok_or_else(|| wrong("the network"))?;
         Ok(Chain { id, family, coins, depths })
+    }
+}
+
+impl RawChain {
+    /// Two ids (EIP-155), or two prefixes of addresses (BIP173); never a mixture.
+    fn family(&self) -> Option<Family> {
+        match (&self.family, self.chain_id, self.test_chain_id, &self.hrp, &self.test_hrp) {
+            (RawFamily::Evm, Some(chain_id), Some(test_chain_id), None, None) => {
+                Some(Family::Evm { chain_id, test_chain_id })
+            }
+            (RawFamily::Bitcoin, None, None, Some(hrp), Some(test_hrp)) => {
+                let (network, test_network) = (Network::with_hrp(hrp)?, Network::with_hrp(test_hrp)?);
+                let related = network.currency() == test_network.currency();
+                related.then_some(Family::Bitcoin { network, test_network })
+            }
+            (RawFamily::Evm | RawFamily::Bitcoin, ..) => None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::chain::{Asset, Chains, Family};
 use crate::payment::{Payment, Quote};
 
-/// The EIP-681 link that pays `quote`; `None` when its coin is configured no more.
+/// The link (EIP-681, BIP21) that pays `quote`; `None` when its coin is configured no more.
 ///
 /// A test payment's link names the test chain, so that no live wallet pays it (contract, section 4).
 pub fn payment_link(payment: &Payment, chains: &Chains, quote: &Quote) -> Option<String> {
@@ -19,6 +19,11 @@ pub fn payment_link(payment: &Payment, chains: &Chains, quote: &Quote) -> Option
                     format!("ethereum:{contract}@{chain_id}/transfer?address={to}&uint256={units}")
                 }
             })
+        }
+        // The address itself is of the test network, which live wallets refuse.
+        Family::Bitcoin { network, .. } => {
+            let amount = quote.units.display(quote.decimals);
+            Some(format!("{}:{to}?amount={amount}", network.currency()))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a chain and what we know of it part.
 
 use super::{Run, Source, WatchError};
-use crate::chain::evm::block::{Hash256, Header};
+use crate::chain::block::{Hash256, Header};
 use crate::moment::Timestamp;
 use crate::store::{BlockHash, Cursor};
 

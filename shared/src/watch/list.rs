@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::WatchError;
-use crate::chain::address::EvmAddress;
-use crate::chain::{Chain, ChainId};
+use crate::chain::Chain;
+use crate::chain::address::AddressKey;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::Code;
 use crate::store::{Store, WATCHED_SECONDS, Watched};
@@ -18,7 +18,7 @@ const RENEWED_SECONDS: u64 = DAY_SECONDS;
 /// What is watched.
 #[derive(Debug, Default)]
 pub struct WatchList {
-    codes: HashMap<EvmAddress, Code>,
+    codes: HashMap<AddressKey, Code>,
     recent: Vec<Watched>,
     began_at: Timestamp,
     read_at: Option<Timestamp>,
@@ -31,7 +31,7 @@ impl WatchList {
     }
 
     /// Whose address it is.
-    pub fn code(&self, address: &EvmAddress) -> Option<Code> {
+    pub fn code(&self, address: &AddressKey) -> Option<Code> {
         self.codes.get(address).copied()
     }
 
@@ -49,7 +49,7 @@ impl WatchList {
         let since = fresh.map_or(now.minus(WATCHED_SECONDS), |read_at| read_at.minus(LOOK_BACK_SECONDS));
         let listed = store.listed_since(chain.family.name(), since).await?;
         for watched in &listed {
-            let address = watched.address.parse().map_err(|_| WatchError::Address)?;
+            let address = chain.family.address_key(&watched.address).map_err(|_| WatchError::Address)?;
             self.codes.insert(address, watched.code);
         }
         // They stay: a run that fails after this may leave to a later one what it should have scanned back.
@@ -67,7 +67,7 @@ impl WatchList {
     /// heights; with the lowest height to scan again.
     pub(super) fn learned_late(
         &self,
-        chain: &ChainId,
+        chain: &Chain,
         known_since: Timestamp,
         scanned: u64,
     ) -> Option<(u64, WatchList)> {
@@ -75,8 +75,11 @@ impl WatchList {
         let mut late = WatchList::default();
         let mut from = None;
         for watched in self.recent.iter().filter(unknown) {
-            let listed_at_height = watched.heights.get(chain).copied().filter(|height| *height < scanned);
-            let (Some(height), Ok(address)) = (listed_at_height, watched.address.parse()) else { continue };
+            let listed_at_height = watched.heights.get(&chain.id).copied().filter(|height| *height < scanned);
+            let (Some(height), Ok(address)) = (listed_at_height, chain.family.address_key(&watched.address))
+            else {
+                continue;
+            };
             late.codes.insert(address, watched.code);
             from = Some(from.map_or(height, |from: u64| from.min(height)));
         }

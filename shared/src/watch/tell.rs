@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Run, Source, WatchError, follow};
-use crate::chain::evm::fetch::ScannedBlock;
+use crate::chain::block::ScannedBlock;
 use crate::chain::{CoinId, Depth};
 use crate::money::{Decimals, Units};
 use crate::payment::{BlockAt, Code, Movement, Payment, Price, Report, Standing, TransferId, TransferState};
@@ -16,8 +16,8 @@ pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
         id: found.movement.key.clone(),
         coin: found.movement.coin.to_string(),
         decimals: found.movement.decimals.get(),
-        tx: found.movement.tx.to_string(),
-        address: found.movement.address.to_string(),
+        tx: found.movement.tx_id.clone(),
+        address: found.movement.address.clone(),
         units: found.units.0.to_string(),
     });
     TouchedBlock {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use shared::app::App;
+use shared::chain::Family;
 use shared::chain::evm::node::Node;
 use shared::settings::required;
 use shared::watch::{WatchList, Watcher};
@@ -18,7 +19,10 @@ fn main() -> task::Outcome {
 
 async fn watch_chain(app: &App, name: &str, node: &Node, list: &Mutex<WatchList>) -> task::Result {
     let chain = app.settings.chains.named(name).ok_or("CHAIN is not one of CHAINS")?;
-    let source = node.on(chain);
+    let Family::Evm { chain_id, .. } = chain.family else {
+        return Err("CHAIN is of a family without watcher".into());
+    };
+    let source = node.on(chain, chain_id);
     let watcher = Watcher { chain, source: &source, store: &app.store, clock: app.clock };
     let outcome = watcher.run(&mut *list.lock().await).await?;
     let here = ("Chain", name);

@@ -1,42 +1,8 @@
 //! Blocks, transactions and logs as the scan sees them.
 
-use std::fmt;
-
-use bitcoin::hex::DisplayHex;
-
 use crate::chain::address::EvmAddress;
-use crate::moment::Timestamp;
+pub use crate::chain::block::{Hash256, Header};
 use crate::money::Units;
-
-/// 32 bytes that name a block or a transaction, or a word of an event.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hash256(pub [u8; 32]);
-
-/// `0x` and 64 lower-case digits.
-impl fmt::Display for Hash256 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0.as_hex())
-    }
-}
-
-impl fmt::Debug for Hash256 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Where a block stands in its chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Its height.
-    pub number: u64,
-    /// Its name.
-    pub hash: Hash256,
-    /// The block that it builds on.
-    pub parent_hash: Hash256,
-    /// When it was made, by its maker's word.
-    pub timestamp: Timestamp,
-}
 
 /// A block with its transactions, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]

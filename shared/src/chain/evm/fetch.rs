@@ -3,22 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::block::{Hash256, Header};
 use super::rpc::{Rpc, RpcError};
-use super::scan::{Found, Movement, contracts, scan};
+use super::scan::{self, contracts, scan};
 use crate::chain::Chain;
 use crate::chain::address::EvmAddress;
-
-/// What a block holds for watched addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScannedBlock<T> {
-    /// The block that was scanned.
-    pub header: Header,
-    /// Money that came; what needed a receipt had a good one.
-    pub found: Vec<Found<T>>,
-    /// Movements of more than we can count: not money, but a reason for an alarm.
-    pub unreadable: Vec<Movement<T>>,
-}
+use crate::chain::block::{Found, Hash256, Header, Movement, ScannedBlock};
 
 /// Fetches the block of that height and finds what moved to the addresses that `lookup` knows.
 ///
@@ -41,10 +30,17 @@ pub async fn scan_block<T>(
     let mut found = Vec::new();
     for candidate in scanned.found {
         if !candidate.needs_receipt || succeeded(rpc, header, candidate.movement.tx).await? {
-            found.push(candidate);
+            found.push(Found { movement: told(candidate.movement), units: candidate.units });
         }
     }
-    Ok(ScannedBlock { header, found, unreadable: scanned.unreadable })
+    let unreadable = scanned.unreadable.into_iter().map(told).collect();
+    Ok(ScannedBlock { header, found, unreadable })
+}
+
+/// A movement in the words of every chain.
+fn told<T>(movement: scan::Movement<T>) -> Movement<T> {
+    let scan::Movement { key, coin, decimals, tx, address, watched } = movement;
+    Movement { key, coin, decimals, tx_id: tx.to_string(), address: address.to_string(), watched }
 }
 
 /// Whether the transaction succeeded in this very block.

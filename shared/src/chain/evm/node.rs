@@ -1,11 +1,12 @@
 //! A node of an EVM chain, as the watcher sees it.
 
-use super::block::Header;
-use super::fetch::{ScannedBlock, scan_block};
-use super::rpc::{Rpc, RpcError};
 use tokio::sync::OnceCell;
 
-use crate::chain::{Chain, Family};
+use super::fetch::scan_block;
+use super::rpc::{Rpc, RpcError};
+use crate::chain::Chain;
+use crate::chain::address::AddressKey;
+use crate::chain::block::{Header, ScannedBlock};
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
@@ -22,6 +23,7 @@ pub struct Node {
 pub struct NodeOn<'a> {
     node: &'a Node,
     chain: &'a Chain,
+    chain_id: u64,
 }
 
 impl Node {
@@ -30,18 +32,20 @@ impl Node {
         Ok(Node { rpc: Rpc::new(url)?, right_network: OnceCell::new() })
     }
 
-    /// Asked about the coins of `chain`.
-    pub fn on<'a>(&'a self, chain: &'a Chain) -> NodeOn<'a> {
-        NodeOn { node: self, chain }
+    /// Asked about the coins of `chain`, whose id (EIP-155) the node must have.
+    pub fn on<'a>(&'a self, chain: &'a Chain, chain_id: u64) -> NodeOn<'a> {
+        NodeOn { node: self, chain, chain_id }
     }
 }
 
 impl NodeOn<'_> {
     /// A node of another network would see none of our payers' money, and other people's.
     async fn check_network(&self) -> Result<(), RpcError> {
-        let Family::Evm { chain_id: expected, .. } = self.chain.family;
         let found = self.node.rpc.chain_id().await?;
-        if found == expected { Ok(()) } else { Err(RpcError::Network { expected, found }) }
+        if found == self.chain_id {
+            return Ok(());
+        }
+        Err(RpcError::Network { expected: self.chain_id.to_string(), found: found.to_string() })
     }
 }
 
@@ -60,6 +64,7 @@ impl Source for NodeOn<'_> {
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
-        scan_block(&self.node.rpc, self.chain, height, None, |address| list.code(address)).await
+        scan_block(&self.node.rpc, self.chain, height, None, |address| list.code(&AddressKey(address.0)))
+            .await
     }
 }

@@ -1,7 +1,7 @@
 //! What nodes send, as JSON, and its one way into our own types: anything unexpected is `None`.
 
 use bitcoin::hex::FromHex;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::block::{Amount, Block, Hash256, Header, Log, Receipt, Tx};
 use crate::moment::Timestamp;
@@ -9,27 +9,6 @@ use crate::money::Units;
 
 /// Hex digits of a 256-bit number.
 const WORD_DIGITS: usize = 64;
-
-/// A reply of JSON-RPC 2.0: either of the two. `null` is a result too.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-pub(super) struct Reply<T> {
-    #[serde(default, deserialize_with = "present")]
-    pub(super) result: Option<T>,
-    pub(super) error: Option<NodeError>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct NodeError {
-    pub(super) code: i64,
-    #[serde(default)]
-    pub(super) message: String,
-}
-
-/// A field that is there, whatever it holds, told apart from one that is not.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(field).map(Some)
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,11 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::chain::address::EvmAddress;
-use crate::chain::evm::block::{Hash256, Header};
-use crate::chain::evm::fetch::ScannedBlock;
-use crate::chain::evm::rpc::RpcError;
-use crate::chain::evm::scan::{Found, Movement};
+use crate::chain::address::{AddressKey, EvmAddress};
+use crate::chain::block::{Found, Hash256, Header, Movement, ScannedBlock};
+use crate::chain::rpc::RpcError;
 use crate::chain::{Chain, CoinId};
 use crate::moment::Timestamp;
 use crate::money::Units;
@@ -180,7 +178,7 @@ impl FakeChain {
     fn movements(&self, block: &FakeBlock, list: &WatchList) -> Vec<Found<Code>> {
         let mut found: Vec<Found<Code>> = Vec::new();
         for paid in &block.paid {
-            let Some(watched) = list.code(&paid.to) else { continue };
+            let Some(watched) = list.code(&AddressKey(paid.to.0)) else { continue };
             let coin = self.chain.coin(&CoinId::new(paid.coin).unwrap()).unwrap();
             let tx = word(7, paid.tx);
             let prefix = format!("{}:{tx}:{}:{}:", self.chain.id, coin.asset.key(), paid.to.to_lower_hex());
@@ -189,11 +187,11 @@ impl FakeChain {
                 key: format!("{prefix}{k}"),
                 coin: coin.id.clone(),
                 decimals: coin.decimals,
-                tx,
-                address: paid.to,
+                tx_id: tx.to_string(),
+                address: paid.to.to_string(),
                 watched,
             };
-            found.push(Found { movement, units: Units(paid.units), needs_receipt: false });
+            found.push(Found { movement, units: Units(paid.units) });
         }
         found
     }

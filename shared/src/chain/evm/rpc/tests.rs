@@ -7,11 +7,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::routing::post;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::block::Amount;
 use super::*;
+use crate::chain::rpc::{ATTEMPTS, MAX_MESSAGE_CHARS, MAX_REPLY_BYTES};
 use crate::money::Units;
 
 /// A node that says the same to everybody, and counts.

@@ -1,0 +1,72 @@
+//! The networks of Bitcoin and its like, told apart by the prefix of their addresses (BIP173).
+
+use bitcoin::bech32::{self, Hrp};
+
+use crate::chain::address::{AddressError, AddressKey};
+
+/// A network on which addresses have a prefix of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// Where bitcoins are money.
+    Bitcoin,
+    /// Where they are none.
+    BitcoinTest,
+    /// Everybody's own.
+    BitcoinRegtest,
+    /// Where litecoins are money.
+    Litecoin,
+    /// Where they are none.
+    LitecoinTest,
+    /// Everybody's own.
+    LitecoinRegtest,
+}
+
+impl Network {
+    const ALL: [Network; 6] = [
+        Network::Bitcoin,
+        Network::BitcoinTest,
+        Network::BitcoinRegtest,
+        Network::Litecoin,
+        Network::LitecoinTest,
+        Network::LitecoinRegtest,
+    ];
+
+    /// The prefix of its addresses.
+    pub fn hrp(self) -> &'static str {
+        match self {
+            Network::Bitcoin => "bc",
+            Network::BitcoinTest => "tb",
+            Network::BitcoinRegtest => "bcrt",
+            Network::Litecoin => "ltc",
+            Network::LitecoinTest => "tltc",
+            Network::LitecoinRegtest => "rltc",
+        }
+    }
+
+    /// The network with that prefix.
+    pub fn with_hrp(hrp: &str) -> Option<Network> {
+        Network::ALL.into_iter().find(|network| network.hrp() == hrp)
+    }
+
+    /// What its links and extended keys are called: `bitcoin` (BIP21), `litecoin`.
+    pub fn currency(self) -> &'static str {
+        match self {
+            Network::Bitcoin | Network::BitcoinTest | Network::BitcoinRegtest => "bitcoin",
+            Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest => "litecoin",
+        }
+    }
+
+    /// The key's hash in an address that we gave out: version 0, twenty bytes (BIP141).
+    pub fn witness_key(self, address: &str) -> Result<AddressKey, AddressError> {
+        let (hrp, version, program) = bech32::segwit::decode(address).map_err(|_| AddressError::NoAddress)?;
+        let program = <[u8; 20]>::try_from(program).map_err(|_| AddressError::NoAddress)?;
+        let ours = hrp.as_str().eq_ignore_ascii_case(self.hrp()) && version == bech32::segwit::VERSION_0;
+        ours.then_some(AddressKey(program)).ok_or(AddressError::NoAddress)
+    }
+
+    /// The address of a key's hash.
+    pub fn witness_address(self, key: AddressKey) -> Result<String, AddressError> {
+        let hrp = Hrp::parse(self.hrp()).map_err(|_| AddressError::NoAddress)?;
+        bech32::segwit::encode_v0(hrp, &key.0).map_err(|_| AddressError::NoAddress)
+    }
+}

@@ -1,0 +1,180 @@
+//! JSON-RPC to a chain's node; the node's URL, which may hold a key, is never shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+/// A node that is there takes milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A full block from a slow node takes seconds; a watcher that waits longer misses its next minute.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Ten times the largest blocks that main networks make.
+pub(super) const MAX_REPLY_BYTES: usize = 32 * 1024 * 1024;
+
+/// All calls only read, so that a lost reply is asked for again; a node that fails twice is left to the next tick.
+pub(super) const ATTEMPTS: usize = 2;
+
+/// Of a node's own words, this much is kept.
+pub(super) const MAX_MESSAGE_CHARS: usize = 200;
+
+/// Some public nodes turn away callers without a name.
+const USER_AGENT: &str = concat!("cryptogap/", env!("CARGO_PKG_VERSION"));
+
+/// A way to one node.
+#[derive(Clone)]
+pub struct JsonRpc {
+    client: Client,
+    url: Url,
+}
+
+/// Why the node did not tell what it was asked. None of them shows the node's URL.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcError {
+    /// It is a node of another network.
+    #[error("the node is on network {found}, not {expected}")]
+    Network {
+        /// The one of the settings.
+        expected: String,
+        /// The node's.
+        found: String,
+    },
+    /// The setting cannot be used.
+    #[error("the node's address is no http or https URL")]
+    Address,
+    /// No reply, or only a part of one.
+    #[error("the node could not be reached")]
+    Transport(#[source] reqwest::Error),
+    /// A reply that is not JSON-RPC's: a proxy, a limit, a wrong key.
+    #[error("the node answered with HTTP status {0}")]
+    Status(u16),
+    /// The node refused, in its own words.
+    #[error("the node refused {method}: {message} ({code})")]
+    Node {
+        /// What it was asked.
+        method: &'static str,
+        /// JSON-RPC's code.
+        code: i64,
+        /// The first words of its reason.
+        message: String,
+    },
+    /// Nothing that a node may say to this.
+    #[error("the node's reply to {0} cannot be read")]
+    Shape(&'static str),
+    /// More than any block needs.
+    #[error("the node's reply to {0} is larger than {MAX_REPLY_BYTES} bytes")]
+    TooLarge(&'static str),
+    /// The node does not have the block, or no more.
+    #[error("the node has no block {0}")]
+    Missing(u64),
+    /// What was read does not belong together: the chain was re-organised meanwhile. The next try may succeed.
+    #[error("block {0} changed while it was read")]
+    Moved(u64),
+}
+
+impl JsonRpc {
+    /// Checks the URL; nothing is connected yet.
+    pub fn new(url: &str) -> Result<JsonRpc, RpcError> {
+        let url = Url::parse(url).map_err(|_| RpcError::Address)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(RpcError::Address);
+        }
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            // A node has no reason to send us elsewhere, and elsewhere would learn the key.
+            .redirect(Policy::none())
+            .build()
+            .map_err(transport)?;
+        Ok(JsonRpc { client, url })
+    }
+
+    /// What the node answers to `method`; `null` is an answer too, if `T` can be none.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, RpcError> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let mut body = self.post(method, &request).await;
+        for _ in 1..ATTEMPTS {
+            if let Err(RpcError::Transport(_)) = body {
+                body = self.post(method, &request).await;
+            }
+        }
+        read(method, &body?)
+    }
+
+    async fn post(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
+        let request = self.client.post(self.url.clone()).json(request);
+        let mut response = request.send().await.map_err(transport)?;
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(transport)? {
+            if body.len().saturating_add(part.len()) > MAX_REPLY_BYTES {
+                return Err(RpcError::TooLarge(method));
+            }
+            body.extend_from_slice(&part);
+        }
+        reply_body(&response, body)
+    }
+}
+
+/// Some nodes send their refusals with an error status; without JSON-RPC in it, the status is all there is to say.
+fn reply_body(response: &Response, body: Vec<u8>) -> Result<Vec<u8>, RpcError> {
+    let status = response.status();
+    let is_reply = status.is_success() || serde_json::from_slice::<Reply<Value>>(&body).is_ok_and(refuses);
+    if is_reply { Ok(body) } else { Err(RpcError::Status(status.as_u16())) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a predicate for `is_ok_and`")]
+fn refuses(reply: Reply<Value>) -> bool {
+    reply.error.is_some()
+}
+
+fn read<T: DeserializeOwned>(method: &'static str, body: &[u8]) -> Result<T, RpcError> {
+    let reply: Reply<T> = serde_json::from_slice(body).map_err(|_| RpcError::Shape(method))?;
+    if let Some(error) = reply.error {
+        let message = error.message.chars().take(MAX_MESSAGE_CHARS).collect();
+        return Err(RpcError::Node { method, code: error.code, message });
+    }
+    reply.result.ok_or(RpcError::Shape(method))
+}
+
+fn transport(error: reqwest::Error) -> RpcError {
+    RpcError::Transport(error.without_url())
+}
+
+/// A reply of JSON-RPC 2.0: either of the two. `null` is a result too.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct Reply<T> {
+    #[serde(default, deserialize_with = "present")]
+    result: Option<T>,
+    error: Option<NodeError>,
+}
+
+#[derive(Deserialize)]
+struct NodeError {
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+/// A field that is there, whatever it holds, told apart from one that is not.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
+}
+
+/// Without the URL.
+impl fmt::Debug for JsonRpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonRpc").finish_non_exhaustive()
+    }
+}
