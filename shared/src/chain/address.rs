@@ -6,6 +6,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
+use bitcoin::base58;
 use bitcoin::bip32::{ChildNumber, Fingerprint, Xpub};
 use bitcoin::hashes::Hash;
 use bitcoin::hex::{DisplayHex, FromHex};
@@ -30,15 +31,44 @@ const RECEIVING: ChildNumber = ChildNumber::Normal { index: 0 };
 /// Two levels lie below an account's key, and a depth is one byte.
 const DEEPEST_ACCOUNT: u8 = u8::MAX - 2;
 
+/// The first four bytes of an xpub, the form to which the others are brought.
+const XPUB: [u8; 4] = [0x04, 0x88, 0xb2, 0x1e];
+
+/// Other forms of the same key (SLIP-132 and Litecoin's own): tpub, zpub, vpub, Ltub, ttub.
+const SAME_KEY: [[u8; 4]; 5] = [
+    [0x04, 0x35, 0x87, 0xcf],
+    [0x04, 0xb2, 0x47, 0x46],
+    [0x04, 0x5f, 0x1c, 0xf6],
+    [0x01, 0x9d, 0xa4, 0x62],
+    [0x04, 0x36, 0xf6, 0xe1],
+];
+
+/// Keys whose wallets look for other addresses than ours, and would not find the money: ypub, upub and Mtub (nested
+/// segregated witness), Ypub, Zpub, Upub and Vpub (several signers).
+const OTHER_WALLETS: [[u8; 4]; 7] = [
+    [0x04, 0x9d, 0x7c, 0xb2],
+    [0x04, 0x4a, 0x52, 0x62],
+    [0x01, 0xb2, 0x6e, 0xf6],
+    [0x02, 0x95, 0xb4, 0x3f],
+    [0x02, 0xaa, 0x7e, 0xd3],
+    [0x02, 0x42, 0x89, 0xef],
+    [0x02, 0x57, 0x54, 0x83],
+];
+
 /// Why a text is no extended public key or no address, or why a key has no address; the text itself is never repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Somebody is about to give a secret away.
     #[error("this is a private key, which must stay in its wallet: give the extended public key (xpub)")]
     PrivateKey,
-    /// Neither an xpub nor a tpub.
-    #[error("not an extended public key (xpub)")]
+    /// None of the forms in which wallets export a public key.
+    #[error("not an extended public key (xpub, zpub)")]
     NoExtendedKey,
+    /// A key of a wallet that looks for addresses of another form.
+    #[error(
+        "this key's wallet would not find the money: give the key of an account with native segwit addresses (zpub)"
+    )]
+    OtherWallet,
     /// Above 2^31 - 1, or the one index in 2^127 that has no key.
     #[error("the extended key has no address of this index")]
     NoSuchIndex,
@@ -48,12 +78,32 @@ pub enum AddressError {
     /// Mixed case that is not the checksum's (EIP-55): a digit is wrong.
     #[error("the address has a wrong checksum")]
     WrongChecksum,
+    /// A misspelt one, or something else.
+    #[error("not an address of {0}")]
+    NotAnAddressOf(&'static str),
+    /// Somebody is about to send one currency to the other's address.
+    #[error("an address of {found}, not of {expected}")]
+    OtherNetwork {
+        /// The network that the address is of.
+        found: &'static str,
+        /// The network that was asked for.
+        expected: &'static str,
+    },
+    /// An address within Litecoin's extension blocks.
+    #[error(
+        "an address of Litecoin's extension blocks (MWEB), which cannot be paid from here: give one that begins with ltc1"
+    )]
+    ExtensionBlock,
+    /// A witness version or length without rules of its own.
+    #[error("money sent to an address of this form could be taken by anyone")]
+    AnyoneCanSpend,
 }
 
-/// An account's extended public key (`m/44'/60'/0'` for Ethereum): its addresses are the children `0/i`.
+/// An account's extended public key (`m/44'/60'/0'` for Ethereum, `m/84'/0'/0'` for Bitcoin, `m/84'/2'/0'` for Litecoin):
+/// its addresses are the children `0/i`.
 ///
 /// The depth is not held against a key, because wallets export accounts at different ones; nor is the network
-/// (xpub or tpub), which Ethereum does not have.
+/// (xpub or tpub), which Ethereum does not have, nor the purpose (zpub), which not every wallet tells.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExtendedKey {
     account: Xpub,
@@ -75,19 +125,21 @@ impl ExtendedKey {
 
     /// The Ethereum address of child `0/index`.
     pub fn evm_address(&self, index: u32) -> Result<EvmAddress, AddressError> {
+        self.receiving_key(index).map(|key| EvmAddress::of(&key.public_key))
+    }
+
+    /// Child `0/index`.
+    fn receiving_key(&self, index: u32) -> Result<Xpub, AddressError> {
         let child = ChildNumber::from_normal_idx(index).map_err(|_| AddressError::NoSuchIndex)?;
         let key = self.receiving.ckd_pub(&Secp256k1::verification_only(), child);
-        key.map(|key| EvmAddress::of(&key.public_key)).map_err(|_| AddressError::NoSuchIndex)
+        key.map_err(|_| AddressError::NoSuchIndex)
     }
 }
 
 impl ExtendedKey {
     /// The address of child `0/index` that pays to the key's hash (BIP84), on `network`.
     pub fn witness_address(&self, index: u32, network: Network) -> Result<String, AddressError> {
-        let child = ChildNumber::from_normal_idx(index).map_err(|_| AddressError::NoSuchIndex)?;
-        let key = self.receiving.ckd_pub(&Secp256k1::verification_only(), child);
-        let key = key.map_err(|_| AddressError::NoSuchIndex)?;
-        let hash = bitcoin::CompressedPublicKey(key.public_key).wpubkey_hash();
+        let hash = self.receiving_key(index)?.to_pub().wpubkey_hash();
         network.witness_address(AddressKey(hash.to_byte_array()))
     }
 }
@@ -96,10 +148,18 @@ impl FromStr for ExtendedKey {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<ExtendedKey, AddressError> {
-        if text.get(1..4) == Some("prv") {
+        if matches!(text.get(1..4), Some("prv" | "tpv")) {
             return Err(AddressError::PrivateKey);
         }
-        let account = Xpub::from_str(text).map_err(|_| AddressError::NoExtendedKey)?;
+        let bytes = base58::decode_check(text).map_err(|_| AddressError::NoExtendedKey)?;
+        let (version, key) = bytes.split_first_chunk::<4>().ok_or(AddressError::NoExtendedKey)?;
+        if OTHER_WALLETS.contains(version) {
+            return Err(AddressError::OtherWallet);
+        }
+        if *version != XPUB && !SAME_KEY.contains(version) {
+            return Err(AddressError::NoExtendedKey);
+        }
+        let account = Xpub::decode(&[&XPUB, key].concat()).map_err(|_| AddressError::NoExtendedKey)?;
         let rootless = account.parent_fingerprint == Fingerprint::default()
             && account.child_number == ChildNumber::Normal { index: 0 };
         if account.depth > DEEPEST_ACCOUNT || (account.depth == 0 && !rootless) {

@@ -22,7 +22,7 @@ pub enum Network {
 }
 
 impl Network {
-    const ALL: [Network; 6] = [
+    pub(super) const ALL: [Network; 6] = [
         Network::Bitcoin,
         Network::BitcoinTest,
         Network::BitcoinRegtest,
@@ -53,6 +53,41 @@ impl Network {
         match self {
             Network::Bitcoin | Network::BitcoinTest | Network::BitcoinRegtest => "bitcoin",
             Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest => "litecoin",
+        }
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Network::Bitcoin => "Bitcoin",
+            Network::BitcoinTest => "Bitcoin's test network",
+            Network::BitcoinRegtest => "Bitcoin's regression test",
+            Network::Litecoin => "Litecoin",
+            Network::LitecoinTest => "Litecoin's test network",
+            Network::LitecoinRegtest => "Litecoin's regression test",
+        }
+    }
+
+    /// The first byte of its older addresses that stand for a key's hash. The test networks share theirs.
+    pub(super) fn key_hash_version(self) -> u8 {
+        match self {
+            Network::Bitcoin => 0x00,
+            Network::Litecoin => 0x30,
+            Network::BitcoinTest
+            | Network::BitcoinRegtest
+            | Network::LitecoinTest
+            | Network::LitecoinRegtest => 0x6f,
+        }
+    }
+
+    /// The first bytes of its older addresses that stand for a script's hash. Litecoin's once began like Bitcoin's, and
+    /// its nodes still pay to those.
+    pub(super) fn script_hash_versions(self) -> &'static [u8] {
+        match self {
+            Network::Bitcoin => &[0x05],
+            Network::BitcoinTest | Network::BitcoinRegtest => &[0xc4],
+            Network::Litecoin => &[0x32, 0x05],
+            Network::LitecoinTest | Network::LitecoinRegtest => &[0x3a, 0xc4],
         }
     }
 
