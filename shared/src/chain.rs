@@ -7,7 +7,7 @@ mod config;
 pub mod evm;
 pub mod rpc;
 
-pub use config::{Asset, Chain, Chains, Coin, Depth, Family, InvalidChains};
+pub use config::{Asset, Chain, Chains, Coin, Depth, Family, Internal, InvalidChains};
 
 use std::fmt;
 

@@ -70,6 +70,12 @@ impl Call {
         Call::contract(token, "095ea7b3", &[address(spender), number(units)])
     }
 
+    /// Calls a contract of few bytes, which reads no function's name: an address, then a number, and native money along.
+    pub fn bare(contract: impl Display, wei: u128, to: impl Display, units: u128) -> Call {
+        let data = format!("0x{}{}", address(to), number(units));
+        Call { to: Some(contract.to_string()), wei, data }
+    }
+
     fn contract(contract: &str, function: &str, words: &[String]) -> Call {
         Call { to: Some(contract.to_owned()), wei: 0, data: format!("0x{function}{}", words.concat()) }
     }
@@ -192,8 +198,12 @@ impl Anvil {
 
     /// Turns the address into a contract that fails whenever it is paid.
     pub async fn refuse_money(&self, address: impl Display) {
-        let revert = "0x60006000fd";
-        self.call("anvil_setCode", json!([address.to_string(), revert])).await;
+        self.set_code(address, "60006000fd").await;
+    }
+
+    /// Turns the address into a contract with that code.
+    pub async fn set_code(&self, address: impl Display, code: &str) {
+        self.call("anvil_setCode", json!([address.to_string(), format!("0x{code}")])).await;
     }
 
     /// Any call of the node's.

@@ -19,5 +19,6 @@ pub mod live;
 pub mod meter;
 pub mod product;
 pub mod program;
+pub mod proxy;
 pub mod shop;
 pub mod tools;

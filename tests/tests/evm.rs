@@ -4,10 +4,12 @@
 
 use shared::chain::address::{EvmAddress, ExtendedKey};
 use shared::chain::block::{Hash256, ScannedBlock};
-use shared::chain::evm::fetch::scan_block;
+use shared::chain::evm::block::Amount;
+use shared::chain::evm::fetch::{Read, Wanted, scan_block};
 use shared::chain::evm::rpc::{Rpc, RpcError};
 use shared::chain::{Chain, Chains};
 use shared::moment::Timestamp;
+use shared::money::Units;
 use tests::anvil::{ANVIL_CHAIN_ID, ANVIL_XPUB, Anvil, Call};
 
 /// A node with a token, and a gateway that accepts both for two payments.
@@ -21,14 +23,86 @@ struct World {
 
 const STRANGER: EvmAddress = EvmAddress([0x99; 20]);
 
+/// A token that keeps a hundredth of what is sent. It reads an address and a number and tells of two movements:
+/// `Transfer(caller, 0xfe, number / 100)`, then `Transfer(caller, address, number - number / 100)`.
+const FEE_TOKEN: EvmAddress = EvmAddress([0xfe; 20]);
+const FEE_TOKEN_CODE: &str = concat!(
+    "602035806064900480",
+    "5f52",
+    "60fe33",
+    "7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
+    "60205fa3",
+    "9003",
+    "5f52",
+    "5f3533",
+    "7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
+    "60205fa300",
+);
+
+/// A contract that tells of transfers in two other shapes: with a fourth topic and no data, as of a collectible
+/// (ERC-721), and with everything in the data.
+const ODD_TOKEN: EvmAddress = EvmAddress([0xdd; 20]);
+const ODD_TOKEN_CODE: &str = concat!(
+    "6001",
+    "5f3533",
+    "7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
+    "5f5fa4",
+    "335f52",
+    "5f35602052",
+    "602035604052",
+    "7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
+    "60605fa100",
+);
+
+/// Sends the native money that comes with a call on to the address that the call names.
+const FORWARDER: EvmAddress = EvmAddress([0xa1; 20]);
+const FORWARDER_CODE: &str = "5f5f5f5f345f355af100";
+
+/// Sends it on in two halves.
+const SPLITTER: EvmAddress = EvmAddress([0xa2; 20]);
+const SPLITTER_CODE: &str = "5f5f5f5f600234045f355af1505f5f5f5f600234045f355af15000";
+
+/// Sends it on and then takes everything back.
+const REVERTER: EvmAddress = EvmAddress([0xa3; 20]);
+const REVERTER_CODE: &str = "5f5f5f5f345f355af15f5ffd";
+
+/// Calls [`REVERTER`] with what it was called with, and goes on whatever comes of it.
+const TRIER: EvmAddress = EvmAddress([0xa4; 20]);
+const TRIER_CODE: &str = "60205f5f375f5f60205f3473a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a35af100";
+
+/// Gives up all that it has to the address that the call names.
+const QUITTER: EvmAddress = EvmAddress([0xa5; 20]);
+const QUITTER_CODE: &str = "5f35ff";
+
+const CONTRACTS: [(EvmAddress, &str); 7] = [
+    (FEE_TOKEN, FEE_TOKEN_CODE),
+    (ODD_TOKEN, ODD_TOKEN_CODE),
+    (FORWARDER, FORWARDER_CODE),
+    (SPLITTER, SPLITTER_CODE),
+    (REVERTER, REVERTER_CODE),
+    (TRIER, TRIER_CODE),
+    (QUITTER, QUITTER_CODE),
+];
+
 impl World {
     async fn start() -> Option<World> {
+        World::start_with("none").await
+    }
+
+    /// A world whose money of contracts is found in this way.
+    async fn start_with(internal: &str) -> Option<World> {
         let anvil = Anvil::start().await?;
         let token = anvil.deploy_token().await;
+        for (address, code) in CONTRACTS {
+            anvil.set_code(address, code).await;
+        }
         let chains = format!(
-            r#"[{{"chain":"ethereum","family":"evm","chain_id":{ANVIL_CHAIN_ID},"test_chain_id":11155111,"coins":[
+            r#"[{{"chain":"ethereum","family":"evm","chain_id":{ANVIL_CHAIN_ID},"test_chain_id":11155111,
+                "internal":"{internal}","coins":[
                 {{"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"1.00"}},
-                {{"coin":"USDC","asset":"{token}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}}],
+                {{"coin":"USDC","asset":"{token}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}},
+                {{"coin":"FEE","asset":"{FEE_TOKEN}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}},
+                {{"coin":"ODD","asset":"{ODD_TOKEN}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}}],
                 "confirmations":[{{"blocks":12}}]}}]"#
         );
         let chain = Chains::parse(&chains).unwrap().iter().next().unwrap().clone();
@@ -38,9 +112,16 @@ impl World {
         Some(World { anvil, rpc, chain, token, ours })
     }
 
-    async fn scan(&self, number: u64, expected: Option<Hash256>) -> Result<ScannedBlock<usize>, RpcError> {
+    async fn read(&self, number: u64, expected: Option<Hash256>) -> Result<Read<usize>, RpcError> {
         let lookup = |address: &EvmAddress| self.ours.iter().position(|ours| ours == address);
-        scan_block(&self.rpc, &self.chain, number, expected, lookup).await
+        let wanted = Wanted { lookup, compared: &self.ours };
+        scan_block(&self.rpc, &self.chain, number, expected, &wanted).await
+    }
+
+    async fn scan(&self, number: u64, expected: Option<Hash256>) -> Result<ScannedBlock<usize>, RpcError> {
+        let read = self.read(number, expected).await?;
+        assert!(read.is_whole);
+        Ok(read.block)
     }
 
     async fn tip(&self) -> ScannedBlock<usize> {
@@ -214,4 +295,159 @@ async fn a_receipt_is_there_once_a_block_holds_the_transaction() {
     let block = world.rpc.block(world.anvil.height().await).await.unwrap().unwrap();
     let receipt = world.rpc.receipt(block.transactions[0].hash).await.unwrap().unwrap();
     assert_eq!((receipt.block_hash, receipt.succeeded), (block.header.hash, true));
+}
+
+#[tokio::test]
+async fn r22_a_token_with_a_fee_counts_what_arrived() {
+    let Some(world) = World::start().await else { return };
+    let txs = world.anvil.send([Call::bare(FEE_TOKEN, 0, world.ours[0], 1_000)]).await;
+    assert_eq!(money(&world.tip().await), [(world.key(&txs[0], &FEE_TOKEN.to_lower_hex(), 0, 0), 990, 0)]);
+}
+
+#[tokio::test]
+async fn transfers_in_another_shape_than_the_standards_are_none() {
+    let Some(world) = World::start().await else { return };
+    let tx = world.anvil.send([Call::bare(ODD_TOKEN, 0, world.ours[0], 1_000)]).await.remove(0);
+    let receipt = world.anvil.call("eth_getTransactionReceipt", serde_json::json!([tx])).await;
+    assert_eq!(
+        (receipt["status"].as_str(), receipt["logs"].as_array().map(Vec::len)),
+        (Some("0x1"), Some(2))
+    );
+    let block = world.tip().await;
+    assert_eq!((money(&block), block.unreadable), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn r22_dust_counts_however_small_and_however_many() {
+    let Some(world) = World::start().await else { return };
+    let ([one, _], token) = (world.ours, &world.token);
+    let calls = [
+        Call::eth(one, 1),
+        Call::eth(one, 1),
+        Call::token(token, one, 1),
+        Call::two_tokens(token, (one, 1), (one, 1)),
+    ];
+    world.anvil.send(calls).await;
+    let found = money(&world.tip().await);
+    assert_eq!(found.iter().map(|(_, units, _)| *units).collect::<Vec<_>>(), [1; 5]);
+}
+
+/// The payer is anvil's last account; here its own address is one of ours.
+#[tokio::test]
+async fn r22_what_an_address_sends_to_itself_is_not_received() {
+    for internal in ["none", "traces", "balances"] {
+        let Some(mut world) = World::start_with(internal).await else { return };
+        let payer: EvmAddress = tests::anvil::PAYER.parse().unwrap();
+        world.ours[0] = payer;
+        world.anvil.send([Call::eth(payer, 5), Call::token(&world.token, payer, 6)]).await;
+        assert_eq!(money(&world.tip().await), [], "{internal}");
+    }
+}
+
+#[tokio::test]
+async fn r22_money_of_contracts_is_found_by_traces() {
+    let Some(world) = World::start_with("traces").await else { return };
+    let [one, other] = world.ours;
+    let calls = [
+        Call::bare(FORWARDER, 5, one, 0),
+        Call::bare(SPLITTER, 8, other, 0),
+        Call::bare(QUITTER, 7, one, 0),
+        Call::eth(one, 6),
+        Call::bare(FORWARDER, 0, one, 0),
+    ];
+    let txs = world.anvil.send(calls).await;
+    let expected = [
+        (world.key(&txs[0], "native", 0, 0), 5, 0),
+        (world.key(&txs[1], "native", 1, 0), 4, 1),
+        (world.key(&txs[1], "native", 1, 1), 4, 1),
+        (world.key(&txs[2], "native", 0, 0), 7, 0),
+        (world.key(&txs[3], "native", 0, 0), 6, 0),
+    ];
+    assert_eq!(money(&world.tip().await), expected);
+}
+
+#[tokio::test]
+async fn r22_money_of_contracts_that_was_taken_back_did_not_come() {
+    for internal in ["traces", "balances"] {
+        let Some(world) = World::start_with(internal).await else { return };
+        let [one, _] = world.ours;
+        let txs = world.anvil.send([Call::bare(REVERTER, 5, one, 0), Call::bare(TRIER, 6, one, 0)]).await;
+        let receipts = ["0x0", "0x1"];
+        for (tx, status) in txs.iter().zip(receipts) {
+            let receipt = world.anvil.call("eth_getTransactionReceipt", serde_json::json!([tx])).await;
+            assert_eq!(receipt["status"], status);
+        }
+        assert_eq!(money(&world.tip().await), [], "{internal}");
+    }
+}
+
+#[tokio::test]
+async fn r22_money_of_contracts_is_found_by_balances_and_counted_once() {
+    let Some(world) = World::start_with("balances").await else { return };
+    let [one, other] = world.ours;
+    let calls = [
+        Call::bare(FORWARDER, 5, one, 0),
+        Call::eth(one, 6),
+        Call::eth(one, 7),
+        Call::bare(SPLITTER, 8, other, 0),
+    ];
+    let txs = world.anvil.send(calls).await;
+    let height = world.anvil.height().await;
+    let unexplained = |ours: usize, units: u128| {
+        format!("ethereum:balance:{height}:{}:{units}", world.ours[ours].to_lower_hex())
+    };
+    let expected = [
+        (world.key(&txs[1], "native", 0, 0), 6, 0),
+        (world.key(&txs[2], "native", 0, 0), 7, 0),
+        (unexplained(0, 5), 5, 0),
+        (unexplained(1, 8), 8, 1),
+    ];
+    assert_eq!(money(&world.tip().await), expected);
+    world.anvil.mine(1).await;
+    assert_eq!(money(&world.tip().await), []);
+}
+
+/// Our own address pays others in the same block: fees and all, that hides nothing.
+#[tokio::test]
+async fn r22_money_of_contracts_is_found_though_other_money_left() {
+    let Some(mut world) = World::start_with("balances").await else { return };
+    world.ours[0] = tests::anvil::PAYER.parse().unwrap();
+    let payer = world.ours[0];
+    world.anvil.send([Call::eth(STRANGER, 100), Call::eth(REVERTER, 3)]).await;
+    assert_eq!(money(&world.tip().await), []);
+    world
+        .anvil
+        .send([Call::eth(STRANGER, 100), Call::bare(FORWARDER, 5, payer, 0), Call::eth(REVERTER, 3)])
+        .await;
+    let found = money(&world.tip().await);
+    assert_eq!(found.iter().map(|(_, units, ours)| (*units, *ours)).collect::<Vec<_>>(), [(5, 0)]);
+}
+
+#[tokio::test]
+async fn many_balances_are_asked_for_at_once() {
+    let Some(world) = World::start_with("balances").await else { return };
+    let [one, other] = world.ours;
+    world.anvil.send([Call::eth(STRANGER, 3)]).await;
+    let nobody = |number: u16| {
+        EvmAddress(std::array::from_fn(|place| number.to_be_bytes().get(place).copied().unwrap_or(1)))
+    };
+    let mut addresses: Vec<EvmAddress> = (0..1_200).map(nobody).collect();
+    addresses.extend([STRANGER, one, other]);
+    let balances = world.rpc.balances(world.rpc.tip().await.unwrap().hash, &addresses).await.unwrap();
+    let [zeros @ .., stranger, rich, also_rich] = balances.as_slice() else { panic!("{}", balances.len()) };
+    assert!(zeros.iter().all(|balance| *balance == Amount::Exact(Units(0))) && zeros.len() == 1_200);
+    assert_eq!((*stranger, rich), (Amount::Exact(Units(3)), also_rich));
+}
+
+/// What a node cannot tell of a block must not hold up what it can.
+#[tokio::test]
+async fn a_node_without_traces_is_read_without_money_of_contracts() {
+    let Some(mut world) = World::start_with("traces").await else { return };
+    let proxy = tests::proxy::without(world.anvil.url(), "debug_traceBlockByHash").await;
+    world.rpc = Rpc::new(&proxy).unwrap();
+    let txs =
+        world.anvil.send([Call::bare(FORWARDER, 5, world.ours[0], 0), Call::eth(world.ours[0], 6)]).await;
+    let read = world.read(world.anvil.height().await, None).await.unwrap();
+    assert_eq!(money(&read.block), [(world.key(&txs[1], "native", 0, 0), 6, 0)]);
+    assert!(!read.is_whole);
 }

@@ -21,6 +21,8 @@ pub struct Chain {
     pub family: Family,
     /// What is accepted there, in the order in which it is offered.
     pub coins: Vec<Coin>,
+    /// How native money that a contract sends is found.
+    pub internal: Internal,
     depths: Vec<(Option<Cents>, Depth)>,
 }
 
@@ -41,6 +43,21 @@ pub enum Family {
         /// Whose addresses test pages show, so that no live wallet pays them.
         test_network: Network,
     },
+}
+
+/// How native money that a contract sends is found on an EVM chain: it leaves no log. Never in two ways at once, because
+/// what both find has two names and would count twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Internal {
+    /// Not at all.
+    #[default]
+    #[serde(rename = "none")]
+    Unseen,
+    /// By the node's traces of each block, which name every call.
+    Traces,
+    /// By comparing the balances of the newest addresses before and after each block.
+    Balances,
 }
 
 impl Family {
@@ -191,6 +208,8 @@ struct RawChain {
     test_chain_id: Option<u64>,
     hrp: Option<String>,
     test_hrp: Option<String>,
+    #[serde(default)]
+    internal: Internal,
     coins: Vec<RawCoin>,
     confirmations: Vec<RawDepth>,
 }
@@ -232,7 +251,10 @@ impl RawChain {
             return Err(wrong("the confirmations (rising limits, the last without one)"));
         }
         let family = self.family().ok_or_else(|| wrong("the network"))?;
-        Ok(Chain { id, family, coins, depths })
+        if matches!(family, Family::Bitcoin { .. }) && self.internal != Internal::Unseen {
+            return Err(wrong("internal (no contract sends money there)"));
+        }
+        Ok(Chain { id, family, coins, internal: self.internal, depths })
     }
 }
 

@@ -1,8 +1,10 @@
 //! Ethereum and its like: a node's JSON-RPC, and the movements of money in a block.
 
+pub mod balance;
 pub mod block;
 pub mod fetch;
 pub mod node;
 pub mod rpc;
 pub mod scan;
+mod trace;
 mod wire;

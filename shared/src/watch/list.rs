@@ -1,10 +1,10 @@
 //! The addresses that a watcher looks for, kept in memory and refreshed with the new ones only.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::WatchError;
-use crate::chain::Chain;
 use crate::chain::address::AddressKey;
+use crate::chain::{Chain, Family};
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::Code;
 use crate::store::{Store, WATCHED_SECONDS, Watched};
@@ -33,6 +33,17 @@ impl WatchList {
     /// Whose address it is.
     pub fn code(&self, address: &AddressKey) -> Option<Code> {
         self.codes.get(address).copied()
+    }
+
+    /// At most `limit` addresses: where there are more, those listed within the day, and of the others some.
+    pub fn newest(&self, family: Family, limit: usize) -> Vec<AddressKey> {
+        if self.codes.len() <= limit {
+            return self.codes.keys().copied().collect();
+        }
+        let listed = self.recent.iter().rev().filter_map(|watched| family.address_key(&watched.address).ok());
+        let mut taken = HashSet::new();
+        let all = listed.chain(self.codes.keys().copied());
+        all.filter(|address| taken.insert(*address)).take(limit).collect()
     }
 
     /// Reads what is new.

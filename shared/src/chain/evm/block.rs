@@ -18,6 +18,8 @@ pub struct Block {
 pub struct Tx {
     /// Its name.
     pub hash: Hash256,
+    /// Who signed it.
+    pub from: EvmAddress,
     /// Whom it calls or pays; `None` makes a contract.
     pub to: Option<EvmAddress>,
     /// The native money that it sends along.
@@ -33,13 +35,42 @@ pub enum Amount {
     TooLarge,
 }
 
+impl Amount {
+    /// A 256-bit number as the EVM stores it.
+    pub fn of_word(word: &[u8; 32]) -> Amount {
+        match word.as_chunks::<16>() {
+            ([[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], low], _) => {
+                Amount::Exact(Units(u128::from_be_bytes(*low)))
+            }
+            _ => Amount::TooLarge,
+        }
+    }
+}
+
+/// Native money that moved, in a transaction or in a call that one made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The transaction.
+    pub tx: Hash256,
+    /// Who paid.
+    pub from: EvmAddress,
+    /// Who was paid.
+    pub to: EvmAddress,
+    /// How much.
+    pub value: Amount,
+}
+
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    /// The transaction.
+    pub tx: Hash256,
     /// The block that holds it.
     pub block_hash: Hash256,
     /// A failed transaction moves nothing.
     pub succeeded: bool,
+    /// What its sender paid for it in any case, in the chain's own money.
+    pub fee: Units,
 }
 
 /// One event of a contract.

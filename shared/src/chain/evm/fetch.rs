@@ -1,52 +1,197 @@
-//! One block, fetched and scanned: three kinds of questions to the node, all answered for the same block or not at all.
+//! One block, fetched and scanned: a few kinds of questions to the node, all answered for the same block or not at all.
 
 #[cfg(test)]
 mod tests;
 
+use super::balance::changes;
+use super::block::{Amount, Block, Receipt, Sent, Tx};
 use super::rpc::{Rpc, RpcError};
-use super::scan::{self, contracts, scan};
-use crate::chain::Chain;
+use super::scan::{contracts, native_coin, scan, unexplained};
+use super::trace;
 use crate::chain::address::EvmAddress;
-use crate::chain::block::{Found, Hash256, Header, Movement, ScannedBlock};
+use crate::chain::block::{Found, Hash256, Header, ScannedBlock};
+use crate::chain::{Chain, Coin, Internal};
+use crate::money::Units;
 
-/// Fetches the block of that height and finds what moved to the addresses that `lookup` knows.
+/// JSON-RPC's codes of nodes that are asked too much, which they may not be in a minute: EIP-1474's and that of HTTP.
+const BUSY_CODES: [i64; 2] = [-32005, 429];
+
+/// What is looked for in a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a, L> {
+    /// Knows the watched addresses.
+    pub lookup: L,
+    /// Those of them whose balances are compared, on a chain that compares balances.
+    pub compared: &'a [EvmAddress],
+}
+
+/// What was read of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read<T> {
+    /// What it holds.
+    pub block: ScannedBlock<T>,
+    /// Whether native money that contracts sent could be looked for, where it is; what a node has no traces or no
+    /// balances of must not hold up everything else.
+    pub is_whole: bool,
+}
+
+/// Fetches the block of that height and finds what moved to the addresses that are wanted.
 ///
 /// With `expected`, only the block of that hash will do; another one is [`RpcError::Moved`]. Receipts are asked for only
-/// where money was found, so that the calls for a block are two and one for each native transfer to us.
-pub async fn scan_block<T>(
+/// where money was found, all at once when there are several: a block without money to us costs two calls, one more for
+/// its traces, or two more for every five hundred addresses whose balances are compared.
+pub async fn scan_block<T, L: Fn(&EvmAddress) -> Option<T>>(
     rpc: &Rpc,
     chain: &Chain,
     number: u64,
     expected: Option<Hash256>,
-    lookup: impl Fn(&EvmAddress) -> Option<T>,
-) -> Result<ScannedBlock<T>, RpcError> {
+    wanted: &Wanted<'_, L>,
+) -> Result<Read<T>, RpcError> {
     let block = rpc.block(number).await?.ok_or(RpcError::Missing(number))?;
     let header = block.header;
     if expected.is_some_and(|expected| expected != header.hash) {
         return Err(RpcError::Moved(number));
     }
     let logs = rpc.transfer_logs(header.hash, &contracts(chain)).await?;
-    let scanned = scan(chain, &block, &logs, lookup);
-    let mut found = Vec::new();
-    for candidate in scanned.found {
-        if !candidate.needs_receipt || succeeded(rpc, header, candidate.movement.tx).await? {
-            found.push(Found { movement: told(candidate.movement), units: candidate.units });
+    let asked = Asked { rpc, chain, block: &block };
+    let native = asked.native(wanted).await?;
+    let mut scanned = scan(chain, &native.sent, &logs, &wanted.lookup);
+    scanned.found.extend(native.appeared);
+    let block = ScannedBlock { header, found: scanned.found, unreadable: scanned.unreadable };
+    Ok(Read { block, is_whole: native.is_whole })
+}
+
+/// A block about which the node is asked.
+struct Asked<'a> {
+    rpc: &'a Rpc,
+    chain: &'a Chain,
+    block: &'a Block,
+}
+
+/// The native money of a block.
+struct Native<T> {
+    /// What moved, in transactions and, if traced, in calls.
+    sent: Vec<Sent>,
+    /// What is there though nothing is known to have moved.
+    appeared: Vec<Found<T>>,
+    is_whole: bool,
+}
+
+impl Asked<'_> {
+    async fn native<T, L: Fn(&EvmAddress) -> Option<T>>(
+        &self,
+        wanted: &Wanted<'_, L>,
+    ) -> Result<Native<T>, RpcError> {
+        let Some(coin) = native_coin(self.chain) else {
+            return Ok(Native { sent: Vec::new(), appeared: Vec::new(), is_whole: true });
+        };
+        match self.chain.internal {
+            Internal::Unseen => {
+                let sent = self.sent_by_transactions(&wanted.lookup).await?;
+                Ok(Native { sent, appeared: Vec::new(), is_whole: true })
+            }
+            Internal::Traces => {
+                let traced = self.traced().await?;
+                let is_whole = traced.is_some();
+                let sent = match traced {
+                    Some(sent) => sent,
+                    None => self.sent_by_transactions(&wanted.lookup).await?,
+                };
+                Ok(Native { sent, appeared: Vec::new(), is_whole })
+            }
+            Internal::Balances => {
+                let sent = self.sent_by_transactions(&wanted.lookup).await?;
+                let appeared = self.appeared(coin, wanted).await?;
+                let is_whole = appeared.is_some();
+                Ok(Native { sent, appeared: appeared.unwrap_or_default(), is_whole })
+            }
         }
     }
-    let unreadable = scanned.unreadable.into_iter().map(told).collect();
-    Ok(ScannedBlock { header, found, unreadable })
-}
 
-/// A movement in the words of every chain.
-fn told<T>(movement: scan::Movement<T>) -> Movement<T> {
-    let scan::Movement { key, coin, decimals, tx, address, watched } = movement;
-    Movement { key, coin, decimals, tx_id: tx.to_string(), address: address.to_string(), watched }
-}
+    /// What the transactions themselves paid to watched addresses.
+    async fn sent_by_transactions<T>(
+        &self,
+        lookup: impl Fn(&EvmAddress) -> Option<T>,
+    ) -> Result<Vec<Sent>, RpcError> {
+        let to_us = |tx: &Tx| {
+            let to = tx.to.filter(|to| *to != tx.from && lookup(to).is_some())?;
+            let sent = Sent { tx: tx.hash, from: tx.from, to, value: tx.value };
+            (tx.value != Amount::Exact(Units(0))).then_some(sent)
+        };
+        let sent: Vec<Sent> = self.block.transactions.iter().filter_map(to_us).collect();
+        let txs: Vec<Hash256> = sent.iter().map(|sent| sent.tx).collect();
+        let receipts = self.receipts(&txs).await?;
+        let good = sent.into_iter().zip(receipts).filter(|(_, receipt)| receipt.succeeded);
+        Ok(good.map(|(sent, _)| sent).collect())
+    }
 
-/// Whether the transaction succeeded in this very block.
-async fn succeeded(rpc: &Rpc, header: Header, tx: Hash256) -> Result<bool, RpcError> {
-    match rpc.receipt(tx).await? {
-        Some(receipt) if receipt.block_hash == header.hash => Ok(receipt.succeeded),
-        Some(_) | None => Err(RpcError::Moved(header.number)),
+    /// Receipts of transactions of this very block, in their order.
+    async fn receipts(&self, txs: &[Hash256]) -> Result<Vec<Receipt>, RpcError> {
+        let Header { number, hash, .. } = self.block.header;
+        let all = if txs.len() > 1 { self.rpc.block_receipts(hash).await? } else { None };
+        let mut receipts = Vec::new();
+        for tx in txs {
+            let receipt = match &all {
+                Some(all) => all.iter().find(|receipt| receipt.tx == *tx).copied(),
+                None => self.rpc.receipt(*tx).await?,
+            };
+            let here = receipt.filter(|receipt| receipt.block_hash == hash && receipt.tx == *tx);
+            receipts.push(here.ok_or(RpcError::Moved(number))?);
+        }
+        Ok(receipts)
+    }
+
+    /// All native money that moved, by the node's traces; `None` when it has none of this block.
+    async fn traced(&self) -> Result<Option<Vec<Sent>>, RpcError> {
+        let traces = self.rpc.traces(self.block.header.hash).await;
+        Ok(self.unless_refused(traces)?.and_then(|traces| trace::sent(self.block, &traces)))
+    }
+
+    /// What came to the compared addresses though no transaction says so; `None` when the node knows no balances as of
+    /// this block.
+    async fn appeared<T, L: Fn(&EvmAddress) -> Option<T>>(
+        &self,
+        coin: &Coin,
+        wanted: &Wanted<'_, L>,
+    ) -> Result<Option<Vec<Found<T>>>, RpcError> {
+        let changes = changes(self.rpc, self.block, wanted.compared).await;
+        let Some(changes) = self.unless_refused(changes)? else { return Ok(None) };
+        let touching = |tx: &&Tx| changes.iter().any(|change| change.is_touched_by(tx));
+        let txs: Vec<&Tx> = self.block.transactions.iter().filter(touching).collect();
+        let hashes: Vec<Hash256> = txs.iter().map(|tx| tx.hash).collect();
+        let known: Vec<(&Tx, Receipt)> = txs.into_iter().zip(self.receipts(&hashes).await?).collect();
+        let mut appeared = Vec::new();
+        for change in &changes {
+            let units = change.unexplained(&known).filter(|units| *units > Units(0));
+            if let Some((units, watched)) = units.zip((wanted.lookup)(&change.address)) {
+                let height = self.block.header.number;
+                appeared.push(unexplained((self.chain, coin), height, (change.address, units), watched));
+            }
+        }
+        Ok(Some(appeared))
+    }
+
+    /// What a node has no answer to today it will not have tomorrow: that is `None`. What it could not answer just now is
+    /// an error, and asked again.
+    fn unless_refused<A>(&self, answer: Result<A, RpcError>) -> Result<Option<A>, RpcError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(RpcError::Node { code, .. }) if BUSY_CODES.contains(&code) => {
+                Err(RpcError::Moved(self.block.header.number))
+            }
+            Err(error @ (RpcError::Node { .. } | RpcError::Shape(_) | RpcError::TooLarge(_))) => {
+                let Header { number, .. } = self.block.header;
+                tracing::warn!(chain = %self.chain.id, number, %error, "money of contracts could not be looked for");
+                Ok(None)
+            }
+            Err(
+                error @ (RpcError::Network { .. }
+                | RpcError::Address
+                | RpcError::Transport(_)
+                | RpcError::Status(_)
+                | RpcError::Missing(_)
+                | RpcError::Moved(_)),
+            ) => Err(error),
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! A node of an EVM chain, as the watcher sees it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::OnceCell;
 
-use super::fetch::scan_block;
+use super::balance::COMPARED;
+use super::fetch::{Wanted, scan_block};
 use super::rpc::{Rpc, RpcError};
-use crate::chain::Chain;
-use crate::chain::address::AddressKey;
+use crate::chain::address::{AddressKey, EvmAddress};
 use crate::chain::block::{Header, ScannedBlock};
+use crate::chain::{Chain, Internal};
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
@@ -16,6 +19,8 @@ pub struct Node {
     rpc: Rpc,
     /// Set once the node has said that it is on the right network.
     right_network: OnceCell<()>,
+    /// Blocks in which money of contracts could not be looked for.
+    unchecked: AtomicU64,
 }
 
 /// A node asked about one chain.
@@ -29,7 +34,7 @@ pub struct NodeOn<'a> {
 impl Node {
     /// The node at `url`, which may hold a secret and is never shown.
     pub fn new(url: &str) -> Result<Node, RpcError> {
-        Ok(Node { rpc: Rpc::new(url)?, right_network: OnceCell::new() })
+        Ok(Node { rpc: Rpc::new(url)?, right_network: OnceCell::new(), unchecked: AtomicU64::new(0) })
     }
 
     /// Asked about the coins of `chain`, whose id (EIP-155) the node must have.
@@ -39,6 +44,11 @@ impl Node {
 }
 
 impl NodeOn<'_> {
+    /// How many blocks were read, since this was last asked, in which money of contracts could not be looked for.
+    pub fn take_unchecked(&self) -> u64 {
+        self.node.unchecked.swap(0, Ordering::Relaxed)
+    }
+
     /// A node of another network would see none of our payers' money, and other people's.
     async fn check_network(&self) -> Result<(), RpcError> {
         let found = self.node.rpc.chain_id().await?;
@@ -64,7 +74,19 @@ impl Source for NodeOn<'_> {
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
-        scan_block(&self.node.rpc, self.chain, height, None, |address| list.code(&AddressKey(address.0)))
-            .await
+        let compared: Vec<EvmAddress> = match self.chain.internal {
+            Internal::Balances => {
+                let newest = list.newest(self.chain.family, COMPARED).into_iter();
+                newest.map(|AddressKey(bytes)| EvmAddress(bytes)).collect()
+            }
+            Internal::Unseen | Internal::Traces => Vec::new(),
+        };
+        let lookup = |address: &EvmAddress| list.code(&AddressKey(address.0));
+        let wanted = Wanted { lookup, compared: &compared };
+        let read = scan_block(&self.node.rpc, self.chain, height, None, &wanted).await?;
+        if !read.is_whole {
+            self.node.unchecked.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(read.block)
     }
 }

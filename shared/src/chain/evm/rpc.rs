@@ -14,7 +14,7 @@ pub use crate::chain::rpc::RpcError;
 
 /// A way to one node.
 #[derive(Clone, Debug)]
-pub struct Rpc(JsonRpc);
+pub struct Rpc(pub(super) JsonRpc);
 
 impl Rpc {
     /// Checks the URL; nothing is connected yet.
@@ -67,6 +67,17 @@ impl Rpc {
         const METHOD: &str = "eth_getTransactionReceipt";
         let raw: Option<RawReceipt> = self.0.call(METHOD, json!([tx.to_string()])).await?;
         raw.map(|raw| raw.check().ok_or(RpcError::Shape(METHOD))).transpose()
+    }
+
+    /// What became of all transactions of the block of that hash; `None` when the node does not tell of so many at once.
+    pub async fn block_receipts(&self, block_hash: Hash256) -> Result<Option<Vec<Receipt>>, RpcError> {
+        const METHOD: &str = "eth_getBlockReceipts";
+        let raw: Option<Vec<RawReceipt>> = match self.0.call(METHOD, json!([block_hash.to_string()])).await {
+            Err(RpcError::Node { .. } | RpcError::TooLarge(_)) => return Ok(None),
+            receipts => receipts?,
+        };
+        let check = |all: Vec<RawReceipt>| all.iter().map(RawReceipt::check).collect::<Option<Vec<_>>>();
+        raw.map(|all| check(all).ok_or(RpcError::Shape(METHOD))).transpose()
     }
 
     /// The Transfer events of these contracts in the block of that hash: asked by hash, they are of no other fork.

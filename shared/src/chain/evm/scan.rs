@@ -1,51 +1,21 @@
 //! The movements of accepted assets to watched addresses in one block; pure.
-//!
-//! Native money that a contract sends leaves neither a log nor a transaction to the address, and is not seen here.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
-use super::block::{Amount, Block, Hash256, Log, Tx};
+use super::block::{Amount, Log, Sent};
 use crate::chain::address::EvmAddress;
-use crate::chain::{Asset, Chain, Coin, CoinId};
-use crate::money::{Decimals, Units};
+use crate::chain::block::{Found, Hash256, Movement};
+use crate::chain::{Asset, Chain, Coin};
+use crate::money::Units;
 
 /// `keccak256("Transfer(address,address,uint256)")`: the name of the event by which tokens tell of a movement.
 pub const TRANSFER_EVENT: Hash256 = Hash256([
     0xdd, 0xf2, 0x52, 0xad, 0x1b, 0xe2, 0xc8, 0x9b, 0x69, 0xc2, 0xb0, 0x68, 0xfc, 0x37, 0x8d, 0xaa, 0x95,
     0x2b, 0xa7, 0xf1, 0x63, 0xc4, 0xa1, 0x16, 0x28, 0xf5, 0x5a, 0x4d, 0xf5, 0x23, 0xb3, 0xef,
 ]);
-
-/// Money that came to a watched address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<T> {
-    /// What came, and where.
-    pub movement: Movement<T>,
-    /// How much; never zero.
-    pub units: Units,
-    /// Whether it counts only once the transaction's receipt says that it succeeded. Logs exist of successful ones alone.
-    pub needs_receipt: bool,
-}
-
-/// An asset moved to a watched address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Movement<T> {
-    /// What names it for ever: `chain:txid:asset:address:k`, where k counts, from 0, the movements of that asset to that
-    /// address within the transaction. No place in a block is part of it: that changes in a re-organisation.
-    pub key: String,
-    /// The coin that the asset is.
-    pub coin: CoinId,
-    /// The coin's decimals.
-    pub decimals: Decimals,
-    /// The transaction.
-    pub tx: Hash256,
-    /// The watched address.
-    pub address: EvmAddress,
-    /// What the lookup knows of the address.
-    pub watched: T,
-}
 
 /// Everything in a block that concerns watched addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +26,17 @@ pub struct Scanned<T> {
     pub unreadable: Vec<Movement<T>>,
 }
 
-/// Finds what moved to the addresses that `lookup` knows. `logs` are the block's, in any order, each as often as it likes.
+/// Finds what moved to the addresses that `lookup` knows. `sent` is native money in the order in which it moved; `logs`
+/// are the block's, in any order, each as often as it likes.
 pub fn scan<T>(
     chain: &Chain,
-    block: &Block,
+    sent: &[Sent],
     logs: &[Log],
     lookup: impl Fn(&EvmAddress) -> Option<T>,
 ) -> Scanned<T> {
-    let mut scan = Scan { chain, lookup, scanned: Scanned { found: Vec::new(), unreadable: Vec::new() } };
-    scan.native(&block.transactions);
+    let scanned = Scanned { found: Vec::new(), unreadable: Vec::new() };
+    let mut scan = Scan { chain, lookup, scanned, counted: HashMap::new() };
+    scan.native(sent);
     scan.tokens(logs);
     scan.scanned
 }
@@ -72,6 +44,28 @@ pub fn scan<T>(
 /// The token contracts that are accepted on the chain.
 pub fn contracts(chain: &Chain) -> Vec<EvmAddress> {
     tokens(chain).map(|(contract, _)| contract).collect()
+}
+
+/// The chain's own money, if it is accepted.
+pub fn native_coin(chain: &Chain) -> Option<&Coin> {
+    chain.coins.iter().find(|coin| coin.asset == Asset::Native)
+}
+
+/// Native money that no transaction accounts for and that yet is there after a block: `chain:balance:height:address:units`.
+///
+/// The amount is part of the name: a block of the same height in another fork may hold another one, and what a name
+/// stands for never changes.
+pub fn unexplained<T>(
+    (chain, coin): (&Chain, &Coin),
+    height: u64,
+    (address, units): (EvmAddress, Units),
+    watched: T,
+) -> Found<T> {
+    let key = format!("{}:balance:{height}:{}:{}", chain.id, address.to_lower_hex(), units.0);
+    let (coin, decimals) = (coin.id.clone(), coin.decimals);
+    // No transaction can be named; the block is what there is to look at.
+    let tx_id = format!("block:{height}");
+    Found { movement: Movement { key, coin, decimals, tx_id, address: address.to_string(), watched }, units }
 }
 
 fn tokens(chain: &Chain) -> impl Iterator<Item = (EvmAddress, &Coin)> {
@@ -86,20 +80,24 @@ struct Scan<'a, T, L> {
     chain: &'a Chain,
     lookup: L,
     scanned: Scanned<T>,
+    /// Movements so far of one asset to one address in one transaction; `None` is native money.
+    counted: HashMap<(Hash256, Option<EvmAddress>, EvmAddress), usize>,
+}
+
+/// What moved, before it is known whether it concerns us.
+struct Moved {
+    tx: Hash256,
+    contract: Option<EvmAddress>,
+    from: EvmAddress,
+    to: EvmAddress,
+    amount: Amount,
 }
 
 impl<T, L: Fn(&EvmAddress) -> Option<T>> Scan<'_, T, L> {
-    /// A transaction carries native money to one address at most, so that `k` is always 0.
-    fn native(&mut self, transactions: &[Tx]) {
-        let Some(coin) = self.chain.coins.iter().find(|coin| coin.asset == Asset::Native) else {
-            return;
-        };
-        for tx in transactions {
-            let Some(address) = tx.to else { continue };
-            if let Some(watched) = self.watched(address, tx.value) {
-                let movement = self.movement(coin, tx.hash, address, 0, watched);
-                self.keep(movement, tx.value, true);
-            }
+    fn native(&mut self, sent: &[Sent]) {
+        let Some(coin) = native_coin(self.chain) else { return };
+        for Sent { tx, from, to, value } in sent.iter().copied() {
+            self.take(coin, &Moved { tx, contract: None, from, to, amount: value });
         }
     }
 
@@ -109,44 +107,43 @@ impl<T, L: Fn(&EvmAddress) -> Option<T>> Scan<'_, T, L> {
         logs.sort_unstable_by_key(|log| log.index);
         // A log that is there twice would otherwise be money twice, under the next k.
         logs.dedup_by_key(|log| log.index);
-        let mut movements: HashMap<(Hash256, EvmAddress, EvmAddress), usize> = HashMap::new();
         for log in logs {
-            let Some((coin, (address, amount))) = coins.get(&log.contract).zip(transfer(log)) else {
-                continue;
-            };
-            if let Some(watched) = self.watched(address, amount) {
-                let next = movements.entry((log.tx, log.contract, address)).or_default();
-                let movement = self.movement(coin, log.tx, address, *next, watched);
-                *next = next.saturating_add(1);
-                self.keep(movement, amount, false);
+            if let Some((coin, moved)) = coins.get(&log.contract).zip(transfer(log)) {
+                self.take(coin, &moved);
             }
         }
     }
 
-    /// Nothing moved by nothing: a zero is not even asked about.
-    fn watched(&self, address: EvmAddress, amount: Amount) -> Option<T> {
-        if amount == Amount::Exact(Units(0)) { None } else { (self.lookup)(&address) }
-    }
-
-    fn movement(&self, coin: &Coin, tx: Hash256, address: EvmAddress, k: usize, watched: T) -> Movement<T> {
-        let (chain, asset) = (&self.chain.id, coin.asset.key());
-        let key = format!("{chain}:{tx}:{asset}:{}:{k}", address.to_lower_hex());
-        Movement { key, coin: coin.id.clone(), decimals: coin.decimals, tx, address, watched }
-    }
-
-    fn keep(&mut self, movement: Movement<T>, amount: Amount, needs_receipt: bool) {
-        match amount {
-            Amount::Exact(units) => self.scanned.found.push(Found { movement, units, needs_receipt }),
+    /// Nothing moved by nothing, nor from an address to itself: neither is even asked about.
+    fn take(&mut self, coin: &Coin, moved: &Moved) {
+        if moved.amount == Amount::Exact(Units(0)) || moved.from == moved.to {
+            return;
+        }
+        let Some(watched) = (self.lookup)(&moved.to) else { return };
+        let next = self.counted.entry((moved.tx, moved.contract, moved.to)).or_default();
+        let k = *next;
+        *next = next.saturating_add(1);
+        let (chain, asset, to) = (&self.chain.id, coin.asset.key(), moved.to.to_lower_hex());
+        let movement = Movement {
+            key: format!("{chain}:{}:{asset}:{to}:{k}", moved.tx),
+            coin: coin.id.clone(),
+            decimals: coin.decimals,
+            tx_id: moved.tx.to_string(),
+            address: moved.to.to_string(),
+            watched,
+        };
+        match moved.amount {
+            Amount::Exact(units) => self.scanned.found.push(Found { movement, units }),
             Amount::TooLarge => self.scanned.unreadable.push(movement),
         }
     }
 }
 
-/// Receiver and amount, if the log is exactly the event of the token standard (ERC-20): both parties indexed, the value not.
-fn transfer(log: &Log) -> Option<(EvmAddress, Amount)> {
-    let [TRANSFER_EVENT, _sender, receiver] = *log.topics.as_slice() else { return None };
-    let ([high, low], []) = log.data.as_chunks::<16>() else { return None };
-    let units = Units(u128::from_be_bytes(*low));
-    let amount = if *high == [0; 16] { Amount::Exact(units) } else { Amount::TooLarge };
-    Some((EvmAddress::in_word(receiver.0)?, amount))
+/// What the log tells of, if it is exactly the event of the token standard (ERC-20): both parties indexed, the value not.
+fn transfer(log: &Log) -> Option<Moved> {
+    let [TRANSFER_EVENT, sender, receiver] = *log.topics.as_slice() else { return None };
+    let ([value], []) = log.data.as_chunks::<32>() else { return None };
+    let amount = Amount::of_word(value);
+    let (from, to) = (EvmAddress::in_word(sender.0)?, EvmAddress::in_word(receiver.0)?);
+    Some(Moved { tx: log.tx, contract: Some(log.contract), from, to, amount })
 }

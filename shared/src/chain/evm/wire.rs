@@ -40,6 +40,7 @@ pub(super) struct RawBlock {
 #[derive(Deserialize)]
 struct RawTx {
     hash: String,
+    from: String,
     to: Option<String>,
     value: String,
 }
@@ -54,15 +55,24 @@ impl RawBlock {
 impl RawTx {
     fn check(&self) -> Option<Tx> {
         let to = self.to.as_deref().map(str::parse).transpose().ok()?;
-        Some(Tx { hash: word(&self.hash)?, to, value: amount(&self.value)? })
+        let from = self.from.parse().ok()?;
+        Some(Tx { hash: word(&self.hash)?, from, to, value: amount(&self.value)? })
     }
 }
 
+/// Who pays for what differs between networks: blobs (EIP-4844) have a price of their own, and rollups add what the
+/// network below costs them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawReceipt {
+    transaction_hash: String,
     block_hash: String,
     status: String,
+    gas_used: String,
+    effective_gas_price: Option<String>,
+    blob_gas_used: Option<String>,
+    blob_gas_price: Option<String>,
+    l1_fee: Option<String>,
 }
 
 impl RawReceipt {
@@ -72,7 +82,16 @@ impl RawReceipt {
             1 => true,
             _ => return None,
         };
-        Some(Receipt { block_hash: word(&self.block_hash)?, succeeded })
+        let (tx, block_hash) = (word(&self.transaction_hash)?, word(&self.block_hash)?);
+        Some(Receipt { tx, block_hash, succeeded, fee: self.fee()? })
+    }
+
+    fn fee(&self) -> Option<Units> {
+        let number = |text: Option<&String>| text.map_or(Some(0), |text| counted(text));
+        let gas = counted(&self.gas_used)?.checked_mul(number(self.effective_gas_price.as_ref())?)?;
+        let blobs =
+            number(self.blob_gas_used.as_ref())?.checked_mul(number(self.blob_gas_price.as_ref())?)?;
+        gas.checked_add(blobs)?.checked_add(number(self.l1_fee.as_ref())?).map(Units)
     }
 }
 
@@ -104,7 +123,7 @@ impl RawLog {
     }
 }
 
-fn word(text: &str) -> Option<Hash256> {
+pub(super) fn word(text: &str) -> Option<Hash256> {
     <[u8; 32]>::from_hex(text.strip_prefix("0x")?).ok().map(Hash256)
 }
 
@@ -114,13 +133,18 @@ pub(super) fn quantity(text: &str) -> Option<u64> {
 }
 
 /// A number that fits 256 bits.
-fn amount(text: &str) -> Option<Amount> {
+pub(super) fn amount(text: &str) -> Option<Amount> {
     let significant = digits(text)?.trim_start_matches('0');
     if significant.len() > WORD_DIGITS {
         return None;
     }
     let units = u128::from_str_radix(&format!("0{significant}"), 16);
     Some(units.map_or(Amount::TooLarge, |units| Amount::Exact(Units(units))))
+}
+
+/// A number that fits 128 bits.
+fn counted(text: &str) -> Option<u128> {
+    u128::from_str_radix(digits(text)?, 16).ok()
 }
 
 /// The digits themselves; `from_str_radix` alone would let a sign pass.

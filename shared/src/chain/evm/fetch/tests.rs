@@ -12,6 +12,7 @@ use crate::chain::Chains;
 
 const TOKEN: EvmAddress = EvmAddress([0xaa; 20]);
 const OURS: EvmAddress = EvmAddress([0x11; 20]);
+const PAYER: EvmAddress = EvmAddress([0x77; 20]);
 
 fn hash(byte: u8) -> String {
     Hash256([byte; 32]).to_string()
@@ -39,7 +40,7 @@ async fn node(receipt: Value) -> (Rpc, Arc<Mutex<Vec<String>>>) {
 }
 
 fn block() -> Value {
-    let pays = |to: EvmAddress, tx: u8| json!({ "hash": hash(tx), "to": to.to_string(), "value": "0x5" });
+    let pays = |to: EvmAddress, tx: u8| json!({ "hash": hash(tx), "from": PAYER.to_string(), "to": to.to_string(), "value": "0x5" });
     json!({
         "number": "0x5", "hash": hash(1), "parentHash": hash(2), "timestamp": "0x1",
         "transactions": [pays(OURS, 3), pays(TOKEN, 4)],
@@ -65,12 +66,13 @@ async fn scan_it(rpc: &Rpc, expected: Option<u8>, ours: &[EvmAddress]) -> Result
     let chains = Chains::parse(&chains).unwrap();
     let expected = expected.map(|byte| Hash256([byte; 32]));
     let lookup = |address: &EvmAddress| ours.contains(address).then_some(());
-    let scanned = scan_block(rpc, chains.iter().next().unwrap(), 5, expected, lookup).await?;
-    Ok(scanned.found.iter().map(|found| found.units.0).collect())
+    let wanted = Wanted { lookup, compared: &[] };
+    let read = scan_block(rpc, chains.iter().next().unwrap(), 5, expected, &wanted).await?;
+    Ok(read.block.found.iter().map(|found| found.units.0).collect())
 }
 
 fn receipt(block_hash: u8, status: &str) -> Value {
-    json!({ "blockHash": hash(block_hash), "status": status })
+    json!({ "transactionHash": hash(3), "blockHash": hash(block_hash), "status": status, "gasUsed": "0x1" })
 }
 
 #[tokio::test]

@@ -70,7 +70,15 @@ fn block(number: &str, transactions: &Value) -> Value {
 
 fn tx(value: &str) -> Value {
     let to = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
-    json!({ "hash": hash(3).to_string(), "to": to, "value": value, "input": "0x", "type": "0x2" })
+    json!({ "hash": hash(3).to_string(), "from": to, "to": to, "value": value, "input": "0x", "type": "0x2" })
+}
+
+fn receipt(status: &str, more: &Value) -> Value {
+    let (tx, block) = (hash(3).to_string(), hash(1).to_string());
+    let mut receipt =
+        json!({ "transactionHash": tx, "blockHash": block, "status": status, "gasUsed": "0x5208" });
+    receipt.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    receipt
 }
 
 fn log(block_hash: Hash256) -> Value {
@@ -258,7 +266,8 @@ async fn a_value_past_128_bits_is_told_apart_and_not_cut() {
 
 #[tokio::test]
 async fn a_transaction_that_makes_a_contract_pays_nobody() {
-    let created = json!({ "hash": hash(3).to_string(), "to": null, "value": "0x1" });
+    let created =
+        json!({ "hash": hash(3).to_string(), "from": hash(3).to_string()[..42], "to": null, "value": "0x1" });
     let rpc = Node::with_result(block("0x5", &json!([created]))).await.rpc();
     assert_eq!(rpc.block(5).await.unwrap().unwrap().transactions[0].to, None);
 }
@@ -266,8 +275,32 @@ async fn a_transaction_that_makes_a_contract_pays_nobody() {
 #[tokio::test]
 async fn a_receipt_says_success_only_with_status_one() {
     for (status, succeeded) in [("0x1", Some(true)), ("0x0", Some(false)), ("0x2", None), ("", None)] {
-        let receipt = json!({ "blockHash": hash(1).to_string(), "status": status });
+        let receipt = receipt(status, &json!({}));
         let read = Node::with_result(receipt).await.rpc().receipt(hash(3)).await;
         assert_eq!(read.ok().flatten().map(|receipt| receipt.succeeded), succeeded, "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_fee_is_all_that_a_network_takes() {
+    let cases = [
+        (json!({}), 0),
+        (json!({ "effectiveGasPrice": "0x2" }), 42_000),
+        (json!({ "effectiveGasPrice": "0x2", "l1Fee": "0x5" }), 42_005),
+        (json!({ "effectiveGasPrice": "0x0", "blobGasUsed": "0x3", "blobGasPrice": "0x7" }), 21),
+    ];
+    for (more, fee) in cases {
+        let read = Node::with_result(receipt("0x0", &more)).await.rpc().receipt(hash(3)).await;
+        assert_eq!(read.unwrap().unwrap().fee, Units(fee));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_has_no_receipts_of_a_block_is_asked_for_single_ones() {
+    let all =
+        Node::with_result(json!([receipt("0x1", &json!({}))])).await.rpc().block_receipts(hash(1)).await;
+    assert_eq!(all.unwrap().unwrap().len(), 1);
+    let refused = Node::with_error(200, -32601, "no such method").await.rpc().block_receipts(hash(1)).await;
+    assert_eq!(refused.unwrap(), None);
+    assert!(Node::saying(500, "").await.rpc().block_receipts(hash(1)).await.is_err());
 }

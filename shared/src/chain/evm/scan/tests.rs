@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sha3::{Digest, Keccak256};
 
-use super::super::block::Header;
 use super::*;
 use crate::chain::Chains;
-use crate::moment::Timestamp;
 
 const USDC: EvmAddress = EvmAddress([0xaa; 20]);
 const USDT: EvmAddress = EvmAddress([0xbb; 20]);
 const OURS: EvmAddress = EvmAddress([0x11; 20]);
 const ALSO_OURS: EvmAddress = EvmAddress([0x12; 20]);
 const STRANGER: EvmAddress = EvmAddress([0x99; 20]);
+const PAYER: EvmAddress = EvmAddress([0x77; 20]);
 
 fn chain() -> Chain {
     let json = format!(
@@ -31,13 +30,8 @@ fn hash(byte: u8) -> Hash256 {
     Hash256([byte; 32])
 }
 
-fn block(transactions: Vec<Tx>) -> Block {
-    let header = Header { number: 7, hash: hash(0xee), parent_hash: hash(0xdd), timestamp: Timestamp(1) };
-    Block { header, transactions }
-}
-
-fn pays(tx: u8, to: EvmAddress, units: u128) -> Tx {
-    Tx { hash: hash(tx), to: Some(to), value: Amount::Exact(Units(units)) }
+fn pays(tx: u8, to: EvmAddress, units: u128) -> Sent {
+    Sent { tx: hash(tx), from: PAYER, to, value: Amount::Exact(Units(units)) }
 }
 
 fn word(address: EvmAddress) -> Hash256 {
@@ -48,7 +42,7 @@ fn word(address: EvmAddress) -> Hash256 {
 
 fn moves(index: u64, tx: u8, contract: EvmAddress, to: EvmAddress, units: u128) -> Log {
     let data = [[0; 16], units.to_be_bytes()].concat();
-    let topics = vec![TRANSFER_EVENT, word(STRANGER), word(to)];
+    let topics = vec![TRANSFER_EVENT, word(PAYER), word(to)];
     Log { contract, topics, data, tx: hash(tx), index, removed: false }
 }
 
@@ -61,13 +55,17 @@ fn watched(address: &EvmAddress) -> Option<&'static str> {
     }
 }
 
-fn scanned(transactions: Vec<Tx>, logs: &[Log]) -> Scanned<&'static str> {
-    scan(&chain(), &block(transactions), logs, watched)
+fn scanned(sent: &[Sent], logs: &[Log]) -> Scanned<&'static str> {
+    scan(&chain(), sent, logs, watched)
 }
 
 /// Keys with their amounts.
 fn money(scanned: &Scanned<&'static str>) -> Vec<(String, u128)> {
     scanned.found.iter().map(|found| (found.movement.key.clone(), found.units.0)).collect()
+}
+
+fn k(found: &Found<&'static str>) -> String {
+    found.movement.key.rsplit(':').next().unwrap().to_owned()
 }
 
 fn nothing(scanned: &Scanned<&'static str>) -> bool {
@@ -81,25 +79,52 @@ fn the_event_is_the_hash_of_its_signature() {
 }
 
 #[test]
-fn r22_native_money_is_found_and_needs_a_receipt() {
-    let found = scanned(vec![pays(1, STRANGER, 4), pays(2, OURS, 5)], &[]).found;
+fn r22_native_money_is_found() {
+    let found = scanned(&[pays(1, STRANGER, 4), pays(2, OURS, 5)], &[]).found;
     let [one] = found.as_slice() else { panic!("{found:?}") };
     let movement = &one.movement;
     assert_eq!(movement.key, format!("ethereum:0x{}:native:0x{}:0", "02".repeat(32), "11".repeat(20)));
     assert_eq!((movement.coin.as_str(), movement.decimals.get(), movement.watched), ("ETH", 18, "code1"));
-    assert_eq!((movement.tx, movement.address), (hash(2), OURS));
-    assert_eq!((one.units, one.needs_receipt), (Units(5), true));
+    assert_eq!((&movement.tx_id, &movement.address), (&hash(2).to_string(), &OURS.to_string()));
+    assert_eq!(one.units, Units(5));
 }
 
 #[test]
-fn r22_tokens_are_found_and_need_none() {
-    let found = scanned(vec![], &[moves(0, 1, USDT, ALSO_OURS, 5), moves(1, 1, USDT, STRANGER, 5)]).found;
+fn r22_native_money_of_contracts_counts_on_within_its_transaction() {
+    let sent = [pays(1, OURS, 5), pays(1, ALSO_OURS, 6), pays(1, OURS, 7), pays(2, OURS, 8)];
+    let found = scanned(&sent, &[moves(0, 1, USDC, OURS, 9)]).found;
+    let counted: Vec<_> = found.iter().map(|found| (found.units.0, k(found))).collect();
+    let expected = [(5, "0"), (6, "0"), (7, "1"), (8, "0"), (9, "0")];
+    assert_eq!(counted, expected.map(|(units, k)| (units, k.to_owned())));
+}
+
+#[test]
+fn r22_what_an_address_sends_to_itself_did_not_come() {
+    let itself = Sent { from: OURS, ..pays(1, OURS, 5) };
+    let mut log = moves(0, 1, USDC, OURS, 5);
+    log.topics[1] = word(OURS);
+    assert!(nothing(&scanned(&[itself], &[log.clone()])));
+    let logs = [log, moves(1, 1, USDC, OURS, 6)];
+    assert_eq!(scanned(&[], &logs), scanned(&[], &logs[1..]), "it takes no k");
+}
+
+#[test]
+fn r22_what_no_transaction_brought_is_named_by_block_and_amount() {
+    let chain = chain();
+    let found = unexplained((&chain, native_coin(&chain).unwrap()), 7, (OURS, Units(5)), "code1");
+    assert_eq!(found.movement.key, format!("ethereum:balance:7:0x{}:5", "11".repeat(20)));
+    assert_eq!((found.movement.tx_id.as_str(), found.movement.coin.as_str()), ("block:7", "ETH"));
+}
+
+#[test]
+fn r22_tokens_are_found() {
+    let found = scanned(&[], &[moves(0, 1, USDT, ALSO_OURS, 5), moves(1, 1, USDT, STRANGER, 5)]).found;
     let [one] = found.as_slice() else { panic!("{found:?}") };
     let movement = &one.movement;
     let key = format!("ethereum:0x{}:0x{}:0x{}:0", "01".repeat(32), "bb".repeat(20), "12".repeat(20));
     assert_eq!(movement.key, key);
     assert_eq!((movement.coin.as_str(), movement.decimals.get(), movement.watched), ("USDT", 6, "code2"));
-    assert_eq!((one.units, one.needs_receipt), (Units(5), false));
+    assert_eq!(one.units, Units(5));
 }
 
 #[test]
@@ -112,8 +137,7 @@ fn r22_movements_of_one_asset_to_one_address_in_one_transaction_are_counted() {
         moves(14, 2, USDC, OURS, 5),
         moves(15, 1, USDC, OURS, 6),
     ];
-    let found = scanned(vec![], &logs).found;
-    let k = |found: &Found<_>| found.movement.key.rsplit(':').next().unwrap().to_owned();
+    let found = scanned(&[], &logs).found;
     let counted: Vec<_> = found.iter().map(|found| (found.units.0, k(found))).collect();
     let expected = [(1, "0"), (2, "0"), (3, "1"), (4, "0"), (5, "0"), (6, "2")];
     assert_eq!(counted, expected.map(|(units, k)| (units, k.to_owned())));
@@ -123,20 +147,14 @@ fn r22_movements_of_one_asset_to_one_address_in_one_transaction_are_counted() {
 fn r22_a_log_delivered_twice_or_out_of_order_counts_once_and_keeps_its_key() {
     let logs = [moves(3, 1, USDC, OURS, 1), moves(4, 1, USDC, OURS, 2)];
     let muddled = [&logs[1], &logs[0], &logs[1]].map(Clone::clone);
-    assert_eq!(scanned(vec![], &muddled), scanned(vec![], &logs));
+    assert_eq!(scanned(&[], &muddled), scanned(&[], &logs));
 }
 
 #[test]
 fn nothing_moved_is_nothing_and_takes_no_k() {
-    assert!(nothing(&scanned(vec![pays(1, OURS, 0)], &[moves(0, 1, USDC, OURS, 0)])));
+    assert!(nothing(&scanned(&[pays(1, OURS, 0)], &[moves(0, 1, USDC, OURS, 0)])));
     let logs = [moves(0, 1, USDC, OURS, 0), moves(1, 1, USDC, OURS, 9)];
-    assert_eq!(scanned(vec![], &logs), scanned(vec![], &logs[1..]));
-}
-
-#[test]
-fn a_contract_being_made_pays_nobody() {
-    let created = Tx { to: None, ..pays(1, OURS, 5) };
-    assert!(nothing(&scanned(vec![created], &[])));
+    assert_eq!(scanned(&[], &logs), scanned(&[], &logs[1..]));
 }
 
 #[test]
@@ -162,9 +180,9 @@ fn what_only_looks_like_a_transfer_is_ignored() {
         data(33),
         data(64),
     ];
-    assert_eq!(scanned(vec![], std::slice::from_ref(&good)).found.len(), 1);
+    assert_eq!(scanned(&[], std::slice::from_ref(&good)).found.len(), 1);
     for fake in fakes {
-        assert!(nothing(&scanned(vec![], std::slice::from_ref(&fake))), "{fake:?}");
+        assert!(nothing(&scanned(&[], std::slice::from_ref(&fake))), "{fake:?}");
     }
 }
 
@@ -172,17 +190,17 @@ fn what_only_looks_like_a_transfer_is_ignored() {
 fn an_asset_that_is_not_accepted_is_ignored() {
     let mut tokens_only = chain();
     tokens_only.coins.retain(|coin| coin.asset != Asset::Native);
-    assert!(nothing(&scan(&tokens_only, &block(vec![pays(1, OURS, 5)]), &[], watched)));
+    assert!(nothing(&scan(&tokens_only, &[pays(1, OURS, 5)], &[], watched)));
     assert_eq!(contracts(&tokens_only), [USDC, USDT]);
 }
 
 #[test]
 fn more_than_we_can_count_is_reported_and_never_dropped() {
     let mut log = moves(0, 1, USDC, OURS, u128::MAX);
-    assert_eq!(scanned(vec![], std::slice::from_ref(&log)).found[0].units, Units(u128::MAX));
+    assert_eq!(scanned(&[], std::slice::from_ref(&log)).found[0].units, Units(u128::MAX));
     log.data[15] = 1;
-    let too_large = Tx { value: Amount::TooLarge, ..pays(2, OURS, 0) };
-    let both = scanned(vec![too_large], &[log, moves(1, 1, USDC, OURS, 5)]);
+    let too_large = Sent { value: Amount::TooLarge, ..pays(2, OURS, 0) };
+    let both = scanned(&[too_large], &[log, moves(1, 1, USDC, OURS, 5)]);
     let coins: Vec<_> = both.unreadable.iter().map(|movement| movement.coin.as_str()).collect();
     assert_eq!(coins, ["ETH", "USDC"]);
     assert!(both.unreadable[1].key.ends_with(":0"));
@@ -205,7 +223,7 @@ fn arb_transactions() -> impl Strategy<Value = Vec<(u8, Made)>> {
 }
 
 /// The block that holds them in this order: logs are numbered through the block.
-fn mined(transactions: &[(u8, Made)]) -> (Vec<Tx>, Vec<Log>) {
+fn mined(transactions: &[(u8, Made)]) -> (Vec<Sent>, Vec<Log>) {
     let txs = transactions.iter().map(|(tx, (to, units, _))| pays(*tx, *to, *units)).collect();
     let tokens =
         transactions.iter().flat_map(|(tx, (_, _, tokens))| tokens.iter().map(move |token| (tx, token)));
@@ -218,7 +236,7 @@ fn mined(transactions: &[(u8, Made)]) -> (Vec<Tx>, Vec<Log>) {
 
 fn by_key(transactions: &[(u8, Made)]) -> BTreeMap<String, u128> {
     let (txs, logs) = mined(transactions);
-    money(&scanned(txs, &logs)).into_iter().collect()
+    money(&scanned(&txs, &logs)).into_iter().collect()
 }
 
 proptest! {
@@ -242,7 +260,7 @@ proptest! {
     #[test]
     fn r22_the_same_block_twice_gives_the_same(all in arb_transactions()) {
         let (txs, logs) = mined(&all);
-        prop_assert_eq!(scanned(txs.clone(), &logs), scanned(txs, &logs));
+        prop_assert_eq!(scanned(&txs, &logs), scanned(&txs, &logs));
     }
 
     /// No movement is lost, doubled, or found under the key of another.

@@ -1,0 +1,166 @@
+//! Native money that is there without a transaction that brought it, where a chain's nodes offer no traces: found by
+//! comparing balances before and after a block.
+
+use bitcoin::hex::{DisplayHex, FromHex};
+use serde_json::json;
+
+use super::block::{Amount, Block, Receipt, Tx};
+use super::rpc::{Rpc, RpcError};
+use crate::chain::address::EvmAddress;
+use crate::chain::block::Hash256;
+use crate::money::Units;
+
+/// Addresses compared in a block at most, the newest: twenty questions of [`ASKED_AT_ONCE`].
+pub const COMPARED: usize = 5_000;
+
+/// Addresses in one question: each costs the node some 9,000 gas, of the tens of millions that it lends a caller, and
+/// the answer must not be larger than a contract may be (EIP-170).
+const ASKED_AT_ONCE: usize = 500;
+
+/// A program that nodes run without a contract: it answers with the balance of each address that follows it, a word each.
+///
+/// ```text
+/// PUSH1 31 CODESIZE SUB          ; the size of what follows the program
+/// DUP1 PUSH1 31 PUSH1 0 CODECOPY ; which goes to memory
+/// DUP1                           ; from its end
+/// back: JUMPDEST DUP1 ISZERO PUSH1 done JUMPI
+/// PUSH1 32 SWAP1 SUB             ; word by word
+/// DUP1 MLOAD BALANCE DUP2 MSTORE ; the balance takes the place of the address
+/// PUSH1 back JUMP
+/// done: JUMPDEST RETURN
+/// ```
+const BALANCES: &str = "601f380380601f600039805b8015601d57602090038051318152600b565bf3";
+
+impl Rpc {
+    /// What each address holds after the block of that hash.
+    pub async fn balances(
+        &self,
+        block_hash: Hash256,
+        addresses: &[EvmAddress],
+    ) -> Result<Vec<Amount>, RpcError> {
+        let mut balances = Vec::new();
+        for some in addresses.chunks(ASKED_AT_ONCE) {
+            balances.extend(self.some_balances(block_hash, some).await?);
+        }
+        Ok(balances)
+    }
+
+    async fn some_balances(
+        &self,
+        block_hash: Hash256,
+        addresses: &[EvmAddress],
+    ) -> Result<Vec<Amount>, RpcError> {
+        const METHOD: &str = "eth_call";
+        let words = addresses.iter().map(|address| format!("{:0>64}", address.0.to_lower_hex_string()));
+        let program = json!({ "data": format!("0x{BALANCES}{}", words.collect::<String>()) });
+        let at = json!({ "blockHash": block_hash.to_string() });
+        let answer: String = self.0.call(METHOD, json!([program, at])).await?;
+        let balances = read(&answer).filter(|balances| balances.len() == addresses.len());
+        balances.ok_or(RpcError::Shape(METHOD))
+    }
+}
+
+fn read(answer: &str) -> Option<Vec<Amount>> {
+    let bytes = Vec::from_hex(answer.strip_prefix("0x")?).ok()?;
+    let (words, rest) = bytes.as_chunks::<32>();
+    rest.is_empty().then(|| words.iter().map(Amount::of_word).collect())
+}
+
+/// What a block did to an address of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) address: EvmAddress,
+    pub(super) before: Units,
+    pub(super) after: Units,
+}
+
+/// The addresses that hold something else after the block than before it.
+pub(super) async fn changes(
+    rpc: &Rpc,
+    block: &Block,
+    addresses: &[EvmAddress],
+) -> Result<Vec<Change>, RpcError> {
+    let before = rpc.balances(block.header.parent_hash, addresses).await?;
+    let after = rpc.balances(block.header.hash, addresses).await?;
+    let balances = addresses.iter().zip(before.into_iter().zip(after));
+    let change = |(address, balances): (&EvmAddress, (Amount, Amount))| match balances {
+        (before, after) if before == after => None,
+        (Amount::Exact(before), Amount::Exact(after)) => Some(Change { address: *address, before, after }),
+        (Amount::Exact(_) | Amount::TooLarge, Amount::Exact(_) | Amount::TooLarge) => None,
+    };
+    Ok(balances.filter_map(change).collect())
+}
+
+impl Change {
+    /// Whether the transaction is one by which native money comes to the address or leaves it.
+    pub(super) fn is_touched_by(&self, tx: &Tx) -> bool {
+        tx.from == self.address || tx.to == Some(self.address)
+    }
+
+    /// How much of it came without any of the block's `transactions`; zero when the address paid more than that.
+    ///
+    /// `None` where numbers are beyond counting, which no honest ones are.
+    pub(super) fn unexplained(&self, transactions: &[(&Tx, Receipt)]) -> Option<Units> {
+        let (mut holds, mut explained) = (self.after.0, self.before.0);
+        for (tx, receipt) in transactions {
+            let Amount::Exact(Units(value)) = tx.value else { return None };
+            let value = if receipt.succeeded { value } else { 0 };
+            if tx.from == self.address {
+                holds = holds.checked_add(value)?.checked_add(receipt.fee.0)?;
+            }
+            if tx.to == Some(self.address) {
+                explained = explained.checked_add(value)?;
+            }
+        }
+        Some(Units(holds.saturating_sub(explained)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: EvmAddress = EvmAddress([0x11; 20]);
+    const STRANGER: EvmAddress = EvmAddress([0x99; 20]);
+
+    fn tx(from: EvmAddress, to: EvmAddress, units: u128) -> Tx {
+        Tx { hash: Hash256([1; 32]), from, to: Some(to), value: Amount::Exact(Units(units)) }
+    }
+
+    fn receipt(succeeded: bool, fee: u128) -> Receipt {
+        let hash = Hash256([1; 32]);
+        Receipt { tx: hash, block_hash: hash, succeeded, fee: Units(fee) }
+    }
+
+    fn unexplained(before: u128, after: u128, transactions: &[(Tx, Receipt)]) -> u128 {
+        let transactions: Vec<_> = transactions.iter().map(|(tx, receipt)| (tx, *receipt)).collect();
+        let change = Change { address: OURS, before: Units(before), after: Units(after) };
+        change.unexplained(&transactions).unwrap().0
+    }
+
+    #[test]
+    fn r22_only_what_no_transaction_explains_is_money_of_a_contract() {
+        let paid = (tx(STRANGER, OURS, 5), receipt(true, 1));
+        let failed = (tx(STRANGER, OURS, 5), receipt(false, 1));
+        assert_eq!(unexplained(10, 17, &[]), 7);
+        assert_eq!(unexplained(10, 17, std::slice::from_ref(&paid)), 2);
+        assert_eq!(unexplained(10, 15, &[paid]), 0);
+        assert_eq!(unexplained(10, 17, &[failed]), 7);
+    }
+
+    #[test]
+    fn r22_money_that_left_in_the_same_block_does_not_hide_what_came() {
+        let swept = (tx(OURS, STRANGER, 8), receipt(true, 2));
+        assert_eq!(unexplained(10, 7, std::slice::from_ref(&swept)), 7);
+        assert_eq!(unexplained(10, 0, &[swept]), 0);
+        let in_vain = (tx(OURS, STRANGER, 8), receipt(false, 2));
+        assert_eq!(unexplained(10, 15, &[in_vain]), 7);
+        let to_itself = (tx(OURS, OURS, 8), receipt(true, 2));
+        assert_eq!(unexplained(10, 8, &[to_itself]), 0);
+    }
+
+    #[test]
+    fn what_left_by_other_ways_is_no_money_that_came() {
+        assert_eq!(unexplained(10, 4, &[]), 0);
+    }
+}
