@@ -119,11 +119,36 @@ impl Units {
         u128::try_from(units).map(Units).map_err(|_| Overflow)
     }
 
+    /// Both together, held at the largest value.
+    #[must_use]
+    pub fn plus(self, other: Units) -> Units {
+        Units(self.0.saturating_add(other.0))
+    }
+
+    /// Reads a decimal number of whole coins, exactly: `0.0125`. Neither signs nor exponents, and no more decimals than
+    /// the coin has.
+    pub fn parse(text: &str, decimals: Decimals) -> Result<Units, InvalidUnits> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let places = usize::from(decimals.0);
+        let kept = fraction.trim_end_matches('0');
+        if !plain(whole) || !plain(fraction) || kept.len() > places {
+            return Err(InvalidUnits);
+        }
+        let units = format!("{whole}{kept:0<places$}").parse();
+        units.ok().filter(|units| *units > 0).map(Units).ok_or(InvalidUnits)
+    }
+
     /// A decimal number of whole coins without trailing zeros: `0.0125`.
     pub fn display(self, decimals: Decimals) -> String {
         decimal(self.0, decimals, 0)
     }
 }
+
+/// A text that is no amount of a coin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a positive decimal number with the coin's decimals")]
+pub struct InvalidUnits;
 
 /// More than any coin has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,7 @@ mod id;
 mod identity;
 mod ledger;
 mod quote;
+mod refund;
 mod request;
 mod status;
 #[cfg(test)]
@@ -19,6 +20,10 @@ pub use fee::{Fee, FeeTerms};
 pub use id::{Code, IdempotencyKey, Name, NotAnId, PaymentId, Secret};
 pub use identity::{Identity, IdentityStep, KycStatus};
 pub use quote::{QUOTE_SECONDS, Quote, Quotes};
+pub use refund::{
+    CLAIM_SECONDS, ClaimHash, ClaimSecret, NotASecret, Refund, RefundReport, RefundStatus, Refundable,
+};
+pub(crate) use refund::{Claim, Confirmation, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Metadata, Request};
 pub use status::{Refusal, Status};
 pub use transfer::{
@@ -29,7 +34,7 @@ use std::collections::BTreeMap;
 
 use crate::chain::{ChainId, CoinId};
 use crate::moment::{DAY_SECONDS, Timestamp};
-use crate::money::{BasisPoints, Cents, Decimals, Rate};
+use crate::money::{BasisPoints, Cents, Decimals, Rate, Units};
 
 /// How long a payment stays open (R15).
 pub const LIFETIME_SECONDS: u64 = 10 * DAY_SECONDS;
@@ -226,8 +231,45 @@ pub enum Event {
     },
     /// The merchant accepts late money.
     AcceptLate,
-    /// The money was seen to go back.
-    Refunded,
+    /// The merchant gives money back, to an address that the payer has still to name.
+    RequestRefund {
+        /// In which coin.
+        coin: CoinId,
+        /// How much; `None`: all that can go back.
+        units: Option<Units>,
+        /// Of the secret in the claim link.
+        secret: ClaimHash,
+    },
+    /// The payer named the address, on a claim link.
+    ClaimRefund {
+        /// Of the secret in the link.
+        secret: ClaimHash,
+        /// Where the money is to go.
+        address: String,
+    },
+    /// The merchant confirmed that very address.
+    ConfirmRefund {
+        /// Which refund.
+        coin: CoinId,
+        /// The address as the merchant read it.
+        address: String,
+        /// How far the coin's chain is scanned, where anybody scans it.
+        scanned: Option<u64>,
+    },
+    /// The merchant said which transaction pays a refund.
+    NameRefundTransaction {
+        /// Which refund.
+        coin: CoinId,
+        /// Which transaction.
+        tx_id: String,
+    },
+    /// The merchant took a refund back.
+    WithdrawRefund {
+        /// Which one.
+        coin: CoinId,
+    },
+    /// A chain's watcher reported a transaction that pays a refund's address.
+    RefundSeen(RefundReport),
     /// Time passed for a test payment alone.
     Advance {
         /// How much.
@@ -262,7 +304,7 @@ pub(crate) struct Progress {
     pub(crate) advanced_seconds: u64,
     pub(crate) updated_at: Timestamp,
     pub(crate) cancelled_at: Option<Timestamp>,
-    pub(crate) refunded_at: Option<Timestamp>,
+    pub(crate) refunds: BTreeMap<CoinId, Refund>,
 }
 
 impl Payment {
@@ -374,11 +416,6 @@ impl Payment {
     /// When the merchant withdrew it.
     pub fn cancelled_at(&self) -> Option<Timestamp> {
         self.progress.cancelled_at
-    }
-
-    /// When its money was seen to have gone back.
-    pub fn refunded_at(&self) -> Option<Timestamp> {
-        self.progress.refunded_at
     }
 
     /// When the sweep has to look at it; `None` when time cannot change it.

@@ -40,6 +40,28 @@ impl Credit {
         Cents(u64::try_from(self.0.to_integer()).unwrap_or(u64::MAX))
     }
 
+    /// Whole cents, rounded up.
+    pub fn ceil(&self) -> Cents {
+        Cents(u64::try_from(self.0.ceil().to_integer()).unwrap_or(u64::MAX))
+    }
+
+    /// What `part` of the `whole` units that this was credited for is worth. Of no units nothing is.
+    pub fn portion(&self, part: Units, whole: Units) -> Credit {
+        if whole == Units(0) {
+            return Credit::zero();
+        }
+        Credit(&self.0 * Ratio::new(BigUint::from(part.0), BigUint::from(whole.0)))
+    }
+
+    /// How many of the `whole` units that this was credited for are worth `usd`: rounded down, and not more than all.
+    pub fn units_worth(&self, usd: Cents, whole: Units) -> Units {
+        if self.is_zero() {
+            return Units(0);
+        }
+        let share = Credit::cents(usd).0 / &self.0 * BigUint::from(whole.0);
+        Units(u128::try_from(share.to_integer()).unwrap_or(u128::MAX)).min(whole)
+    }
+
     /// What of `due` is not covered, rounded up to cents.
     pub fn missing(&self, due: Cents) -> Cents {
         due.minus(self.floor())

@@ -107,3 +107,54 @@ proptest! {
         prop_assert_eq!(Rate(price).to_string().parse(), Ok(Rate(price)));
     }
 }
+
+#[test]
+fn units_are_read_exactly_or_not_at_all() {
+    let eight = Decimals(8);
+    for (text, units) in [
+        ("0.0125", 1_250_000),
+        ("1", 100_000_000),
+        ("1.50", 150_000_000),
+        ("0.000000010", 1),
+        ("007", 700_000_000),
+    ] {
+        assert_eq!(Units::parse(text, eight), Ok(Units(units)), "{text}");
+    }
+    for wrong in [
+        "",
+        "0",
+        "0.0",
+        "-1",
+        "+1",
+        "1e3",
+        ".5",
+        "5.",
+        "1,5",
+        " 1",
+        "0.000000001",
+        "1.2.3",
+        "9".repeat(39).as_str(),
+    ] {
+        assert_eq!(Units::parse(wrong, eight), Err(InvalidUnits), "{wrong:?}");
+    }
+    assert_eq!(Units::parse("3", Decimals(0)), Ok(Units(3)));
+}
+
+proptest! {
+    #[test]
+    fn units_shown_are_the_units_read(units in 1..u128::MAX, decimals in 0..=Decimals::MAX) {
+        let decimals = Decimals(decimals);
+        prop_assert_eq!(Units::parse(&Units(units).display(decimals), decimals), Ok(Units(units)));
+    }
+
+    /// What goes back for an excess never leaves less than what was due.
+    #[test]
+    fn r21_units_of_a_credit_are_never_worth_more_than_asked(units in 1..1_u128 << 80, usd: u32, price: u32, asked: u32) {
+        let (usd, asked) = (Cents(usd.into()), Cents(asked.into()));
+        let credit = Credit::quoted(Units(units), usd, Units(u128::from(price) + 1));
+        let part = credit.units_worth(asked, Units(units));
+        prop_assert!(part.0 <= units);
+        prop_assert!(credit.portion(part, Units(units)).ceil() <= asked);
+        prop_assert!(credit.floor() <= credit.ceil());
+    }
+}

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::money::BasisPoints;
 use crate::payment::tests::arb_payment;
+use crate::payment::tests::refunds::given_back;
 use crate::payment::{
     BlockAt, Code, Event, Fee, FeePaidBy, GivenAddress, IdentityStep, LIFETIME_SECONDS, MerchantId, Metadata,
     Mode, Movement, Offer, PaymentId, QUOTE_SECONDS, Report, Request, Sequence, Standing, Terms, TransferId,
@@ -166,7 +167,7 @@ fn stories() -> Vec<(&'static str, Payment, Timestamp, &'static str)> {
         ("cancelled", eth.apply(Event::Cancel, at(100)).unwrap(), at(120), "The shop has withdrawn"),
         (
             "refunded",
-            sent(&closed(&eth), 50, CONFIRMATIONS, over).apply(Event::Refunded, at(over + 9)).unwrap(),
+            given_back(&sent(&closed(&eth), 50, CONFIRMATIONS, over), over + 9),
             at(over + 60),
             "was sent back to you",
         ),

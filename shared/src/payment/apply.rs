@@ -40,7 +40,16 @@ impl Payment {
             Event::Cancel => next.cancel(now)?,
             Event::Expire { windows, complete } => next.expire(windows, complete, now),
             Event::AcceptLate => next.accept_late(now)?,
-            Event::Refunded => next.refunded(now)?,
+            Event::RequestRefund { coin, units, secret } => next.request_refund(&coin, units, secret, now)?,
+            Event::ClaimRefund { secret, address } => next.claim_refund(secret, address, now)?,
+            Event::ConfirmRefund { coin, address, scanned } => {
+                next.confirm_refund(&coin, &address, scanned, now)?;
+            }
+            Event::NameRefundTransaction { coin, tx_id } => {
+                next.name_refund_transaction(&coin, tx_id, now)?;
+            }
+            Event::WithdrawRefund { coin } => next.withdraw_refund(&coin, now)?,
+            Event::RefundSeen(report) => next.see_refund(&report),
             Event::Advance { seconds } => next.advance(seconds)?,
             Event::Reported(report) => next.report(report),
         }
@@ -158,8 +167,11 @@ impl Payment {
         }
     }
 
+    /// Late money is accepted only while none of it goes back, or went.
     fn accept_late(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        let goes_back = self.standing_refund(now).map(|status| Refusal::LateMoneyGoesBack { status });
         match self.status(now) {
+            Status::Expired | Status::Cancelled if goes_back.is_some() => goes_back.map_or(Ok(()), Err),
             Status::Expired | Status::Cancelled if self.received_covers() => {
                 self.progress.late_accepted_at = Some(self.local(now));
                 self.progress.ending = None;
@@ -173,24 +185,6 @@ impl Payment {
             | Status::Paid
             | Status::Overpaid
             | Status::Refunded) => Err(Refusal::NothingLate { status }),
-        }
-    }
-
-    fn refunded(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        match self.status(now) {
-            Status::Refunded => Ok(()),
-            Status::Expired | Status::Cancelled if self.received() > Cents::ZERO => {
-                self.progress.ending = Some(Ending::Refunded);
-                self.progress.refunded_at = Some(self.local(now));
-                Ok(())
-            }
-            status @ (Status::KycRequired
-            | Status::Pending
-            | Status::PartiallyPaid
-            | Status::Paid
-            | Status::Overpaid
-            | Status::Expired
-            | Status::Cancelled) => Err(Refusal::NothingToRefund { status }),
         }
     }
 

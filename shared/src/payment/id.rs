@@ -18,7 +18,7 @@ const CODE_MASK: u64 = (1 << CODE_BITS) - 1;
 const CODE_LENGTH: usize = 8;
 
 /// Bitcoin's alphabet: no `0`, `O`, `I`, `l`.
-const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+pub(super) const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// The short code of a payment, which is also its key in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

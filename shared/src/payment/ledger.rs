@@ -176,7 +176,7 @@ impl Payment {
         in_time.filter_map(|transfer| Some(transfer.first_block()?.height)).max().unwrap_or(0)
     }
 
-    fn counted(&self) -> impl Iterator<Item = &Transfer> {
+    pub(super) fn counted(&self) -> impl Iterator<Item = &Transfer> {
         self.transfers().filter(|transfer| self.state(transfer) == TransferState::Counted)
     }
 

@@ -1,6 +1,6 @@
 //! The eight statuses of a payment, and what refuses a command.
 
-use super::KycStatus;
+use super::{KycStatus, RefundStatus};
 
 /// Where a payment stands: exactly eight (contract, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,11 +125,46 @@ pub enum Refusal {
     /// Late money must cover what is due (R16).
     #[error("The money received does not cover what is due")]
     NotCovered,
-    /// Only money of an ended payment can have gone back (R16).
+    /// Only what counted of a payment that ended goes back, or the excess of an overpaid one (R16).
     #[error("Payment is {} and holds nothing to refund", .status.as_str())]
     NothingToRefund {
         /// Where it stands.
         status: Status,
+    },
+    /// Never more than was received, or than is in excess.
+    #[error("The amount is more than can be refunded")]
+    MoreThanRefundable,
+    /// One refund a coin.
+    #[error("A refund of this coin is {} already", .status.as_str())]
+    RefundStands {
+        /// Where it stands.
+        status: RefundStatus,
+    },
+    /// Money that goes back is not accepted.
+    #[error("A refund of this payment is {}, so its late money cannot be accepted", .status.as_str())]
+    LateMoneyGoesBack {
+        /// Where it stands.
+        status: RefundStatus,
+    },
+    /// No refund of that coin.
+    #[error("Refund not found")]
+    NoRefund,
+    /// No such claim link, or not any more.
+    #[error("This link is not valid")]
+    NoClaim,
+    /// A claim link is good for one address.
+    #[error("An address was given already and cannot be changed")]
+    AddressSettled,
+    /// The merchant confirms what the payer gave and nothing else.
+    #[error("The payer gave another address")]
+    OtherAddress,
+    /// This step does not follow from where the refund stands.
+    #[error("The refund is {} and cannot be {step}", .status.as_str())]
+    RefundStep {
+        /// Where it stands.
+        status: RefundStatus,
+        /// What was to be done to it.
+        step: &'static str,
     },
     /// Time passes by itself for live payments.
     #[error("Time can be advanced for test payments only")]

@@ -1,11 +1,14 @@
 //! A payment as an item. Attribute names are for ever; reading checks what writing guaranteed.
 
+mod refund;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use self::refund::RefundRow;
 use super::{DUE_SHARDS, Found};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::{Minute, Timestamp};
@@ -84,8 +87,11 @@ pub(super) struct Row {
     paid_at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cancelled_at: Option<u64>,
+    /// For the stream's readers; the payment works it out itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     refunded_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    refunds: BTreeMap<String, RefundRow>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -222,7 +228,8 @@ impl Row {
             updated_at: progress.updated_at.0,
             paid_at: payment.paid_at().map(|at| at.0),
             cancelled_at: progress.cancelled_at.map(|at| at.0),
-            refunded_at: progress.refunded_at.map(|at| at.0),
+            refunded_at: payment.refunded_at().map(|at| at.0),
+            refunds: payment.refunds().map(RefundRow::named).collect(),
         }
     }
 
@@ -297,6 +304,7 @@ impl Row {
         let quotes = self.quotes.into_iter().map(QuoteRow::quote).collect::<Result<_, _>>()?;
         let transfers = self.transfers.into_iter().map(|(id, row)| row.transfer(id));
         let windows = self.windows.into_iter().map(|(chain, height)| Ok((chain_id(&chain)?, height)));
+        let refunds = self.refunds.into_iter().map(|(coin, row)| row.refund(&coin));
         let ending =
             self.ending.as_deref().map(|name| Ending::from_name(name).ok_or_else(|| malformed("ending")));
         let waits = self.waits;
@@ -313,7 +321,7 @@ impl Row {
             advanced_seconds: self.advanced,
             updated_at: Timestamp(self.updated_at),
             cancelled_at: self.cancelled_at.map(Timestamp),
-            refunded_at: self.refunded_at.map(Timestamp),
+            refunds: refunds.collect::<Result<_, StoreError>>()?,
         })
     }
 }

@@ -1,0 +1,423 @@
+//! Money that goes back: never twice, never more than came, and `refunded` only when all of it did (R16, R22, R23).
+
+use super::*;
+use crate::payment::{CLAIM_SECONDS, ClaimHash, ClaimSecret, Refund, RefundReport, RefundStatus};
+
+const PAYER: &str = "0xpayer";
+
+/// After the end of the payments of these tests.
+const OVER: u64 = LIFETIME_SECONDS + 600;
+
+fn secret(number: u8) -> ClaimHash {
+    ClaimSecret::new([number; 16]).hash()
+}
+
+fn ask(name: &str, units: Option<u128>, number: u8) -> Event {
+    Event::RequestRefund { coin: coin(name), units: units.map(Units), secret: secret(number) }
+}
+
+fn claim(number: u8, address: &str) -> Event {
+    Event::ClaimRefund { secret: secret(number), address: address.into() }
+}
+
+fn confirm(name: &str, address: &str) -> Event {
+    Event::ConfirmRefund { coin: coin(name), address: address.into(), scanned: None }
+}
+
+fn name(coin_name: &str, tx_id: &str) -> Event {
+    Event::NameRefundTransaction { coin: coin(coin_name), tx_id: tx_id.into() }
+}
+
+/// A transaction that spends from the payment's addresses, unless its name says otherwise.
+fn pays(coin_name: &str, tx_id: &str, units: u128, sequence: u64, standing: Standing) -> RefundReport {
+    let at = match standing {
+        Standing::Unconfirmed { at } | Standing::Lost { at, .. } => at,
+        Standing::InBlock { block, .. } => block.time,
+        Standing::Replaced => CREATED,
+    };
+    RefundReport {
+        coin: coin(coin_name),
+        tx_id: tx_id.into(),
+        address: PAYER.into(),
+        units: Units(units),
+        from_payment: !tx_id.starts_with("other"),
+        sequence: Sequence(sequence),
+        at,
+        standing,
+    }
+}
+
+fn seen(coin_name: &str, units: u128, seconds: u64, confirmations: u32) -> Event {
+    Event::RefundSeen(pays(coin_name, "back", units, seconds, in_block(seconds, confirmations)))
+}
+
+pub(super) fn arb_step() -> impl Strategy<Value = Event> {
+    let address = || prop::sample::select(vec![PAYER, PAYER, "0xelse"]);
+    let tx = || prop::sample::select(vec!["back", "other-1", "other-2"]);
+    prop_oneof![
+        4 => (prop::option::of(1..6_u128), 0..3_u8).prop_map(|(units, number)| ask("ETH", units, number)),
+        4 => (0..3_u8, address()).prop_map(|(number, address)| claim(number, address)),
+        4 => address().prop_map(|address| confirm("ETH", address)),
+        1 => tx().prop_map(|tx| name("ETH", tx)),
+        1 => Just(Event::WithdrawRefund { coin: coin("ETH") }),
+        3 => arb_report().prop_map(Event::RefundSeen),
+    ]
+}
+
+fn arb_report() -> impl Strategy<Value = RefundReport> {
+    let tx = prop::sample::select(vec!["back", "back-again", "other-1", "other-2"]);
+    (tx, 1..8_u128, 0..20_u64, arb_standing())
+        .prop_map(|(tx, units, sequence, standing)| pays("ETH", tx, units, sequence, standing))
+}
+
+/// Payments with something to give back, and mostly what gives it back.
+fn arb_refunds() -> impl Strategy<Value = (Payment, Vec<(Event, u64)>)> {
+    let sure = || confirmed(&expired(), "ETH", 0, OVER);
+    let start = prop::sample::select(vec![expired(), overpaid(), sure()]);
+    let steps =
+        prop::collection::vec((prop_oneof![8 => arb_step(), 1 => arb_event()], 0..CLAIM_SECONDS), 0..24);
+    (start, steps).prop_map(|(start, steps)| {
+        let mut now = OVER;
+        let timed = steps.into_iter().map(|(event, pause)| {
+            now += pause;
+            (event, now)
+        });
+        (start, timed.collect())
+    })
+}
+
+/// An expired payment with four counted units, part of which came late.
+fn expired() -> Payment {
+    let partial = counted(&chosen(), 0, 3, 60);
+    let closed = partial.apply(closed(1_000_000), at(LIFETIME_SECONDS)).unwrap();
+    let late = counted(&closed, 1, 1, OVER);
+    assert_eq!((late.recorded_status(), late.has_late_money()), (Status::Expired, true));
+    late
+}
+
+fn overpaid() -> Payment {
+    let payment = counted(&chosen(), 0, 6, 60);
+    assert_eq!((payment.recorded_status(), payment.overpaid()), (Status::Overpaid, Cents(5_000)));
+    payment
+}
+
+fn follow_all(payment: &Payment, events: &[Event], seconds: u64) -> Payment {
+    events.iter().fold(payment.clone(), |payment, event| payment.apply(event.clone(), at(seconds)).unwrap())
+}
+
+fn confirmed(payment: &Payment, name: &str, number: u8, seconds: u64) -> Payment {
+    follow_all(payment, &[ask(name, None, number), claim(number, PAYER), confirm(name, PAYER)], seconds)
+}
+
+/// A payment whose counted coins all went back by `seconds` after its creation.
+pub(crate) fn given_back(payment: &Payment, seconds: u64) -> Payment {
+    let now = payment.terms().created_at.plus(seconds);
+    let all = payment.refundable(now).unwrap();
+    let apply = |payment: Payment, event| payment.apply(event, now).unwrap();
+    (0..).zip(all).fold(payment.clone(), |payment, (number, refundable)| {
+        let (name, units) = (refundable.coin.as_str(), refundable.most.0);
+        let confirmed = [ask(name, None, number), claim(number, PAYER), confirm(name, PAYER)];
+        let confirmed = confirmed.into_iter().fold(payment, apply);
+        let block = BlockAt { height: 1, time: now.plus(1) };
+        let standing = Standing::InBlock { block, confirmations: refundable.confirmations_required };
+        apply(confirmed, Event::RefundSeen(pays(name, "back", units, 1, standing)))
+    })
+}
+
+fn status(payment: &Payment, seconds: u64) -> RefundStatus {
+    payment.refund_status(refund(payment), at(seconds))
+}
+
+fn refund(payment: &Payment) -> &Refund {
+    payment.refund(&coin("ETH")).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn r22_order_and_repetition_of_what_shows_a_refund_change_nothing(
+        named in prop::option::of(prop::sample::select(vec!["other-1", "other-2"])),
+        reports in prop::collection::vec(arb_report(), 0..12)
+            .prop_flat_map(|reports| (Just(reports.clone()), Just([reports.clone(), reports].concat()).prop_shuffle())),
+    ) {
+        let (in_order, shuffled_twice) = reports;
+        let start = confirmed(&expired(), "ETH", 0, OVER + 60);
+        let start = named.map_or(start.clone(), |tx| start.apply(name("ETH", tx), at(OVER + 61)).unwrap());
+        let run = |reports: Vec<RefundReport>| {
+            let events: Vec<_> = reports
+                .into_iter()
+                .map(|report| Event::RefundSeen(RefundReport { units: refund(&start).units(), ..report }))
+                .collect();
+            follow_all(&start, &events, 4 * LIFETIME_SECONDS)
+        };
+        prop_assert_eq!(run(in_order), run(shuffled_twice));
+    }
+
+    #[test]
+    fn r16_refunded_only_when_every_coin_that_counted_went_back((start, history) in arb_refunds()) {
+        let mut payment = start;
+        for (event, now) in history {
+            let next = step(&payment, &event, now);
+            if next.recorded_status() == Status::Refunded && payment.recorded_status() != Status::Refunded {
+                let went_back = |coin: &CoinId| next.refund(coin).is_some_and(|refund| refund.completed_at().is_some());
+                prop_assert!(next.counted().all(|transfer| went_back(&transfer.movement().coin)));
+                prop_assert!(next.refunds().any(|refund| refund.completed_at().is_some()));
+            }
+            prop_assert_eq!(next.refunded_at().is_some(), next.recorded_status() == Status::Refunded);
+            payment = next;
+        }
+    }
+
+    /// What is confirmed stays as it is, whatever happens; before that, not more is promised than counted then.
+    #[test]
+    fn never_two_refunds_of_a_coin_and_never_another_address((start, history) in arb_refunds()) {
+        let mut payment = start;
+        for (event, now) in history {
+            let next = step(&payment, &event, now);
+            if let Some(before) = payment.refund(&coin("ETH")) {
+                let after = next.refund(&coin("ETH")).unwrap();
+                let promise = |refund: &Refund| (refund.units(), refund.address().map(str::to_owned), refund.secret, refund.confirmed_at());
+                if before.confirmed_at().is_some() {
+                    prop_assert_eq!(promise(before), promise(after));
+                }
+                if before.completed_at().is_some() {
+                    prop_assert!(after.completed_at() <= before.completed_at());
+                }
+                let replaced = before.secret != after.secret;
+                prop_assert!(!replaced || !payment.refund_status(before, at(now)).stands());
+                if before.confirmed_at() != after.confirmed_at() {
+                    let counted: u128 = payment.counted().map(|transfer| transfer.movement().units.0).sum();
+                    prop_assert!(after.units().0 <= counted);
+                }
+            }
+            if next.progress().late_accepted_at != payment.progress().late_accepted_at {
+                prop_assert!(payment.refunds().all(|refund| !payment.refund_status(refund, at(now)).stands()));
+            }
+            payment = next;
+        }
+    }
+}
+
+#[test]
+fn r16_a_refund_goes_from_the_link_to_the_block() {
+    let asked = expired().apply(ask("ETH", None, 1), at(OVER)).unwrap();
+    assert_eq!((status(&asked, OVER), refund(&asked).units()), (RefundStatus::Requested, Units(4)));
+    let claimed = asked.apply(claim(1, PAYER), at(OVER + 10)).unwrap();
+    assert_eq!(
+        (status(&claimed, OVER + 10), refund(&claimed).address()),
+        (RefundStatus::Claimed, Some(PAYER))
+    );
+    assert_eq!(claimed.refunds_awaited().count(), 0);
+    let confirmed = claimed.apply(confirm("ETH", PAYER), at(OVER + 20)).unwrap();
+    assert_eq!(
+        (status(&confirmed, OVER + 20), confirmed.refunds_awaited().count()),
+        (RefundStatus::Confirmed, 1)
+    );
+    let sent = confirmed.apply(seen("ETH", 4, OVER + 30, 1), at(OVER + 30)).unwrap();
+    assert_eq!((status(&sent, OVER + 30), refund(&sent).confirmations()), (RefundStatus::Sent, 1));
+    assert_eq!((sent.recorded_status(), refund(&sent).tx_id()), (Status::Expired, Some("back")));
+    let deep = Event::RefundSeen(pays("ETH", "back", 4, 9_999_999, in_block(OVER + 30, REQUIRED)));
+    let done = sent.apply(deep, at(OVER + 60)).unwrap();
+    assert_eq!(
+        (status(&done, OVER + 60), done.recorded_status()),
+        (RefundStatus::Completed, Status::Refunded)
+    );
+    assert_eq!((done.refunded_at(), done.refunds_awaited().count()), (Some(at(OVER + 30)), 0));
+    // One refund a coin.
+    let again = Err(Refusal::RefundStands { status: RefundStatus::Completed });
+    assert_eq!(done.apply(ask("ETH", None, 2), at(OVER + 70)), again);
+}
+
+#[test]
+fn r16_two_coins_need_two_refunds() {
+    let dollars = Report {
+        movement: Movement { coin: coin("USDC"), ..movement(7, 5) },
+        ..report(7, 5, 3, in_block(OVER, REQUIRED))
+    };
+    let both = expired().apply(Event::Reported(dollars), at(OVER)).unwrap();
+    assert_eq!(both.refundable(at(OVER)).unwrap().len(), 2);
+    let one =
+        confirmed(&both, "ETH", 1, OVER).apply(seen("ETH", 4, OVER + 30, REQUIRED), at(OVER + 30)).unwrap();
+    assert_eq!((one.recorded_status(), one.refunded_at()), (Status::Expired, None));
+    let two = confirmed(&one, "USDC", 2, OVER + 40);
+    let two = two.apply(seen("USDC", 5, OVER + 50, REQUIRED), at(OVER + 50)).unwrap();
+    assert_eq!((two.recorded_status(), two.refunded_at()), (Status::Refunded, Some(at(OVER + 50))));
+    // What comes later is shown as late, can go back too, and moves nothing.
+    let third = Report {
+        movement: Movement { coin: coin("USDT"), ..movement(8, 2) },
+        ..report(8, 2, 4, in_block(OVER + 90, REQUIRED))
+    };
+    let later = two.apply(Event::Reported(third), at(OVER + 90)).unwrap();
+    let later = confirmed(&later, "USDT", 3, OVER + 90);
+    let later = later.apply(seen("USDT", 2, OVER + 99, REQUIRED), at(OVER + 99)).unwrap();
+    assert_eq!((later.recorded_status(), later.refunded_at()), (Status::Refunded, two.refunded_at()));
+}
+
+#[test]
+fn r16_refunding_an_excess_leaves_overpaid() {
+    // 150 USD came for 100, at 25 a unit: two units are too many.
+    let payment = overpaid();
+    assert_eq!(payment.refundable(at(70)).unwrap()[0].most, Units(2));
+    assert_eq!(payment.apply(ask("ETH", Some(3), 1), at(70)), Err(Refusal::MoreThanRefundable));
+    let done = confirmed(&payment, "ETH", 1, 70).apply(seen("ETH", 2, 90, REQUIRED), at(90)).unwrap();
+    assert_eq!((status(&done, 90), done.recorded_status()), (RefundStatus::Completed, Status::Overpaid));
+    assert_eq!(done.refunded_at(), None);
+    assert_eq!(
+        counted(&chosen(), 0, 4, 60).apply(ask("ETH", None, 1), at(70)),
+        Err(Refusal::NothingToRefund { status: Status::Paid })
+    );
+}
+
+#[test]
+fn r16_an_excess_in_two_coins_goes_back_once() {
+    let seconds = 60 + QUOTE_SECONDS;
+    let dollars = Report {
+        movement: Movement { coin: coin("USDC"), ..movement(7, 5) },
+        ..report(7, 5, 3, in_block(seconds, REQUIRED))
+    };
+    let payment = overpaid().apply(Event::Reported(dollars), at(seconds)).unwrap();
+    let most = |payment: &Payment, name: &str| {
+        let all = payment.refundable(at(seconds)).unwrap_or_default();
+        all.into_iter()
+            .find(|refundable| refundable.coin == coin(name))
+            .map_or(0, |refundable| refundable.most.0)
+    };
+    assert_eq!((most(&payment, "ETH"), most(&payment, "USDC")), (6, 5));
+    let eth_back = payment.apply(ask("ETH", None, 1), at(seconds)).unwrap();
+    assert_eq!((most(&eth_back, "ETH"), most(&eth_back, "USDC")), (6, 0));
+    let part_back = payment.apply(ask("ETH", Some(1), 1), at(seconds)).unwrap();
+    assert!(most(&part_back, "USDC") > 0);
+    let withdrawn = eth_back.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(seconds)).unwrap();
+    assert_eq!(most(&withdrawn, "USDC"), 5);
+}
+
+#[test]
+fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
+    let asked = expired().apply(ask("ETH", None, 1), at(OVER)).unwrap();
+    let stands = |status| Err(Refusal::LateMoneyGoesBack { status });
+    assert_eq!(asked.apply(Event::AcceptLate, at(OVER)), stands(RefundStatus::Requested));
+    let sure = follow_all(&asked, &[claim(1, PAYER), confirm("ETH", PAYER)], OVER);
+    assert_eq!(sure.apply(Event::AcceptLate, at(OVER)), stands(RefundStatus::Confirmed));
+    // Nobody gave an address in time, or it was taken back.
+    let accepted = asked.apply(Event::AcceptLate, at(OVER + CLAIM_SECONDS)).unwrap();
+    assert!(accepted.recorded_status().is_paid());
+    let nothing = Err(Refusal::NothingToRefund { status: accepted.recorded_status() });
+    assert_eq!(accepted.apply(ask("ETH", None, 2), at(OVER + CLAIM_SECONDS)), nothing);
+    let withdrawn = asked.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER)).unwrap();
+    assert!(withdrawn.apply(Event::AcceptLate, at(OVER)).is_ok());
+}
+
+#[test]
+fn a_claim_link_is_good_for_one_address_and_seven_days() {
+    let asked = expired().apply(ask("ETH", None, 1), at(OVER)).unwrap();
+    assert_eq!(asked.apply(claim(2, PAYER), at(OVER)), Err(Refusal::NoClaim));
+    let last_moment = asked.apply(claim(1, PAYER), at(OVER + CLAIM_SECONDS - 1)).unwrap();
+    assert_eq!(status(&last_moment, OVER + 2 * CLAIM_SECONDS), RefundStatus::Claimed);
+    assert_eq!(last_moment.apply(claim(1, PAYER), at(OVER + CLAIM_SECONDS)), Ok(last_moment.clone()));
+    assert_eq!(last_moment.apply(claim(1, "0xelse"), at(OVER + CLAIM_SECONDS)), Err(Refusal::AddressSettled));
+    let too_late = at(OVER + CLAIM_SECONDS);
+    assert_eq!(asked.apply(claim(1, PAYER), too_late), Err(Refusal::NoClaim));
+    let anew = asked.apply(ask("ETH", Some(1), 2), too_late).unwrap();
+    assert_eq!((anew.refunds().count(), refund(&anew).units()), (1, Units(1)));
+    assert_eq!(anew.apply(claim(1, PAYER), too_late), Err(Refusal::NoClaim));
+}
+
+#[test]
+fn what_is_confirmed_cannot_be_taken_back_and_what_is_not_can() {
+    let claimed = follow_all(&expired(), &[ask("ETH", None, 1), claim(1, PAYER)], OVER);
+    assert_eq!(claimed.apply(confirm("ETH", "0xelse"), at(OVER)), Err(Refusal::OtherAddress));
+    let refused = |status, step| Err(Refusal::RefundStep { status, step });
+    assert_eq!(
+        claimed.apply(name("ETH", "back"), at(OVER)),
+        refused(RefundStatus::Claimed, "given a transaction")
+    );
+    let withdrawn = claimed.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER)).unwrap();
+    assert_eq!(
+        withdrawn.apply(confirm("ETH", PAYER), at(OVER)),
+        refused(RefundStatus::Withdrawn, "confirmed")
+    );
+    let sure = claimed.apply(confirm("ETH", PAYER), at(OVER)).unwrap();
+    let back = sure.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER));
+    assert_eq!(back, refused(RefundStatus::Confirmed, "withdrawn"));
+    let stands = Err(Refusal::RefundStands { status: RefundStatus::Confirmed });
+    assert_eq!(sure.apply(ask("ETH", None, 2), at(OVER + 2 * CLAIM_SECONDS)), stands);
+}
+
+#[test]
+fn money_that_a_reorganisation_took_is_not_given_back() {
+    let claimed = follow_all(&overpaid(), &[ask("ETH", None, 1), claim(1, PAYER)], 70);
+    let lost = report(0, 6, 9, Standing::Lost { block: None, at: at(80) });
+    let poorer = claimed.apply(Event::Reported(lost), at(80)).unwrap();
+    let nothing = Err(Refusal::NothingToRefund { status: Status::Pending });
+    assert_eq!(poorer.apply(confirm("ETH", PAYER), at(90)), nothing);
+}
+
+#[test]
+fn only_that_address_those_units_and_a_block_after_the_confirmation_are_the_refund() {
+    let sure = confirmed(&expired(), "ETH", 1, OVER);
+    let unseen = |report: RefundReport| {
+        let next = sure.apply(Event::RefundSeen(report), at(OVER + 900)).unwrap();
+        assert_eq!(status(&next, OVER + 900), RefundStatus::Confirmed);
+    };
+    let deep = in_block(OVER + 30, REQUIRED);
+    unseen(pays("ETH", "back", 3, 1, deep));
+    unseen(pays("ETH", "back", 5, 1, deep));
+    unseen(pays("USDC", "back", 4, 1, deep));
+    unseen(RefundReport { address: "0xelse".into(), ..pays("ETH", "back", 4, 1, deep) });
+    unseen(pays("ETH", "back", 4, 1, in_block(OVER, REQUIRED)));
+    unseen(pays("ETH", "back", 4, 1, Standing::Unconfirmed { at: at(OVER + 30) }));
+    // Somebody else's payment of the same size, until the merchant says that it is the refund.
+    unseen(pays("ETH", "other", 4, 1, deep));
+    let other = sure.apply(Event::RefundSeen(pays("ETH", "other", 4, 1, deep)), at(OVER + 900)).unwrap();
+    let named = other.apply(name("ETH", "other"), at(OVER + 999)).unwrap();
+    assert_eq!(
+        (status(&named, OVER + 999), named.recorded_status()),
+        (RefundStatus::Completed, Status::Refunded)
+    );
+    assert_eq!(named.refunded_at(), Some(at(OVER + 30)));
+}
+
+#[test]
+fn a_block_above_what_was_scanned_is_after_the_confirmation_whatever_its_clock_says() {
+    let claimed = follow_all(&expired(), &[ask("ETH", None, 1), claim(1, PAYER)], OVER);
+    let scanned = Event::ConfirmRefund { coin: coin("ETH"), address: PAYER.into(), scanned: Some(100) };
+    let sure = claimed.apply(scanned, at(OVER)).unwrap();
+    let seen_in = |height, seconds| {
+        let block = BlockAt { height, time: at(seconds) };
+        let standing = Standing::InBlock { block, confirmations: 1 };
+        let next =
+            sure.apply(Event::RefundSeen(pays("ETH", "back", 4, 1, standing)), at(OVER + 900)).unwrap();
+        status(&next, OVER + 900) == RefundStatus::Sent
+    };
+    assert!(seen_in(101, OVER - 60), "its miner's clock is a minute behind");
+    assert!(seen_in(99, OVER + 60), "a re-organisation put it below");
+    assert!(!seen_in(100, OVER - 60), "it was there before");
+    assert!(!seen_in(101, OVER - 9_000), "the watcher was hours behind");
+}
+
+#[test]
+fn r22_a_reorganisation_takes_sent_back_and_completed_is_final() {
+    let sure = confirmed(&expired(), "ETH", 1, OVER);
+    let sent = sure.apply(seen("ETH", 4, OVER + 30, 1), at(OVER + 30)).unwrap();
+    let lost = Standing::Lost { block: None, at: at(OVER + 60) };
+    let gone = sent.apply(Event::RefundSeen(pays("ETH", "back", 4, 9_999_999, lost)), at(OVER + 60)).unwrap();
+    assert_eq!(status(&gone, OVER + 60), RefundStatus::Confirmed);
+    let done = sent.apply(seen("ETH", 4, OVER + 31, REQUIRED), at(OVER + 90)).unwrap();
+    let gone = done.apply(Event::RefundSeen(pays("ETH", "back", 4, 9_999_999, lost)), at(OVER + 99)).unwrap();
+    assert_eq!(
+        (status(&gone, OVER + 99), gone.recorded_status()),
+        (RefundStatus::Completed, Status::Refunded)
+    );
+}
+
+#[test]
+fn a_secret_has_128_bits_and_is_never_printed() {
+    let secret = ClaimSecret::new([255; 16]);
+    assert_eq!((secret.reveal().len(), secret.reveal().parse()), (22, Ok(secret.clone())));
+    assert_ne!(ClaimSecret::new([0; 16]).hash(), secret.hash());
+    assert!(!format!("{secret:?}{:?}", secret.hash()).contains(secret.reveal()));
+    for wrong in ["", "short", &"0".repeat(22), &"1".repeat(23)] {
+        assert!(wrong.parse::<ClaimSecret>().is_err(), "{wrong}");
+    }
+}
