@@ -11,7 +11,7 @@ mod rates;
 pub(crate) mod testing;
 
 pub use addresses::{WATCHED_SECONDS, Watched};
-pub use chains::{BlockHash, Cursor, Market, TouchedBlock, TouchedTransfer};
+pub use chains::{BlockHash, Cursor, Market, Rival, Sighting, TouchedBlock, TouchedTransfer};
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 
 use aws_sdk_dynamodb::Client;

@@ -4,6 +4,7 @@
 
 mod follow;
 mod list;
+mod outside;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -12,16 +13,17 @@ use std::cell::Cell;
 use std::future::Future;
 
 use crate::chain::Chain;
-use crate::chain::block::{Header, ScannedBlock};
+use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
 use crate::payment::{Code, Sequence};
-use crate::store::{Cursor, Store, StoreError, TouchedBlock};
+use crate::store::{Cursor, Sighting, Store, StoreError, TouchedBlock, TouchedTransfer};
 
 use self::follow::Fork;
 pub use self::list::WatchList;
+use self::outside::Outside;
 
 /// A run stops taking new blocks after this long, well before its time is over.
 const SCAN_SECONDS: u64 = 40;
@@ -46,6 +48,18 @@ pub trait Source {
         height: u64,
         list: &WatchList,
     ) -> impl Future<Output = Result<ScannedBlock<Code>, RpcError>>;
+    /// What waits for a block; `None` where the chain shows no such thing.
+    fn mempool(&self) -> impl Future<Output = Result<Option<Mempool>, RpcError>> {
+        async { Ok(None) }
+    }
+    /// What of it pays addresses of the list: all of that, each time.
+    fn unconfirmed(
+        &self,
+        _mempool: &Mempool,
+        _list: &WatchList,
+    ) -> impl Future<Output = Result<Vec<Found<Code>>, RpcError>> {
+        async { Ok(Vec::new()) }
+    }
 }
 
 /// Why a run ended early. The next one takes it up where the cursor stands.
@@ -99,6 +113,13 @@ pub struct Watcher<'a, S> {
     pub clock: Clock,
 }
 
+/// What a run looks for, and what it knows to lie outside of the chain.
+struct Lookout<'a> {
+    list: &'a mut WatchList,
+    outside: Outside,
+    mempool: Option<Mempool>,
+}
+
 /// What one run knows from its start.
 struct Run<'a, S> {
     watcher: &'a Watcher<'a, S>,
@@ -116,21 +137,25 @@ impl<S: Source> Watcher<'_, S> {
     pub async fn run(&self, list: &mut WatchList) -> Result<Outcome, WatchError> {
         // The cursor first: who reads it later and finds it unmoved knows a later tip too.
         let read = self.store.cursor(&self.chain.id).await?;
-        // Then in this order: an address listed after the tip was read gets no money in a block up to that tip.
+        // Then in this order: what left the unconfirmed lies in a block up to the tip, or nowhere; and an address listed
+        // after the tip was read gets no money in a block up to that tip.
         let started_at = self.clock.now();
+        let mempool = self.mempool().await;
         let tip = self.source.tip().await?;
         list.refresh(self.store, self.chain, started_at).await?;
+        let outside = Outside::new(self.sightings().await?);
+        let mut lookout = Lookout { list, outside, mempool };
         let version = read.as_ref().map_or(0, |cursor| cursor.version);
         let height = read.as_ref().map_or(0, |cursor| cursor.height);
         let claimed = Cell::new(false);
         let mut run = Run { watcher: self, started_at, tip, finalized: None, read: version, claimed };
         let done = match read {
-            Some(cursor) if list.is_empty() && cursor.open_from.is_none() => run.skip(&cursor).await,
+            Some(cursor) if lookout.is_idle() && cursor.open_from.is_none() => run.skip(&cursor).await,
             Some(cursor) => {
                 run.finalized = self.source.finalized().await?;
-                run.advance(cursor, list).await
+                run.advance(cursor, &mut lookout).await
             }
-            None => run.begin(list).await,
+            None => run.begin(lookout.list).await,
         };
         match done {
             Err(WatchError::Overtaken) => {
@@ -139,6 +164,34 @@ impl<S: Source> Watcher<'_, S> {
             }
             done => done,
         }
+    }
+}
+
+impl<S: Source> Watcher<'_, S> {
+    /// Without it a run does the rest of its work: what is unconfirmed counts for nothing.
+    async fn mempool(&self) -> Option<Mempool> {
+        if !self.chain.family.shows_unconfirmed() {
+            return None;
+        }
+        let mempool = self.source.mempool().await;
+        mempool.unwrap_or_else(|error| {
+            tracing::warn!(chain = %self.chain.id, %error, "the node does not say what is unconfirmed");
+            None
+        })
+    }
+
+    async fn sightings(&self) -> Result<Vec<Sighting>, StoreError> {
+        if self.chain.family.shows_unconfirmed() {
+            return self.store.sightings(&self.chain.id).await;
+        }
+        Ok(Vec::new())
+    }
+}
+
+impl Lookout<'_> {
+    /// Nothing is looked for.
+    fn is_idle(&self) -> bool {
+        self.list.is_empty() && self.outside.is_empty()
     }
 }
 
@@ -192,7 +245,7 @@ impl<S: Source> Run<'_, S> {
         Ok(Outcome { height, ..Outcome::default() })
     }
 
-    async fn advance(&self, cursor: Cursor, list: &WatchList) -> Result<Outcome, WatchError> {
+    async fn advance(&self, cursor: Cursor, lookout: &mut Lookout<'_>) -> Result<Outcome, WatchError> {
         let mut outcome = Outcome { height: cursor.height, ..Outcome::default() };
         let mut next = cursor;
         let found = match self.fork(&next).await? {
@@ -208,18 +261,24 @@ impl<S: Source> Run<'_, S> {
             }
         };
         if found {
-            self.follow(&mut next, list, &mut outcome).await?;
+            self.follow(&mut next, lookout, &mut outcome).await?;
         }
-        let last = next.caught_up.last().map_or(self.started_at, |(at, _)| *at);
-        let now = self.watcher.clock.now();
-        // A node that stands still answers as if all was well; only the age of its tip tells.
-        outcome.lag_seconds = now.since(last).max(now.since(self.tip.timestamp));
+        outcome.lag_seconds = self.lag_seconds(&next);
         outcome.height = next.height;
         if found {
             next.known_at = self.started_at;
             self.write(next).await?;
         }
         Ok(outcome)
+    }
+
+    /// Since when the chain was not scanned to its tip. A node that stands still answers as if all was well; only the
+    /// age of its tip tells.
+    fn lag_seconds(&self, cursor: &Cursor) -> u64 {
+        let now = self.watcher.clock.now();
+        let last = cursor.caught_up.last().map_or(self.started_at, |(at, _)| *at);
+        let pause = self.watcher.chain.family.longest_pause_seconds();
+        now.since(last).max(now.since(self.tip.timestamp).saturating_sub(pause))
     }
 
     /// A cursor that lately began, or jumped to a tip with nobody to watch for, has scanned nothing below: it begins
@@ -236,16 +295,22 @@ impl<S: Source> Run<'_, S> {
     async fn follow(
         &self,
         cursor: &mut Cursor,
-        list: &WatchList,
+        lookout: &mut Lookout<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), WatchError> {
-        let (mut open, ahead) = self.look_back(cursor, outcome).await?;
-        open.extend(self.scan_back(cursor, list, outcome).await?);
-        open.extend(self.scan_forward(cursor, list, &ahead, outcome).await?);
+        let (mut open, ahead) = self.look_back(cursor, lookout, outcome).await?;
+        // What lies ahead may be taken out by the very block that holds its rival.
+        let may_go = ahead.iter().flat_map(|block| &block.transfers).flat_map(TouchedTransfer::spends);
+        lookout.list.await_outputs(lookout.outside.outputs().into_iter().chain(may_go));
+        open.extend(self.scan_back(cursor, lookout, outcome).await?);
+        open.extend(self.scan_forward(cursor, lookout, &ahead, outcome).await?);
         cursor.open_from = open.into_iter().min();
         if cursor.height >= self.tip.number {
             outcome.caught_up = true;
             cursor.note_caught_up(self.started_at);
+            if let Some(mempool) = &lookout.mempool {
+                self.look_outside(cursor, lookout.list, &mut lookout.outside, mempool).await?;
+            }
         }
         Ok(())
     }
@@ -256,6 +321,7 @@ impl<S: Source> Run<'_, S> {
     async fn look_back(
         &self,
         cursor: &Cursor,
+        lookout: &mut Lookout<'_>,
         outcome: &mut Outcome,
     ) -> Result<(Vec<u64>, Vec<TouchedBlock>), WatchError> {
         let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
@@ -264,13 +330,16 @@ impl<S: Source> Run<'_, S> {
             if block.height > cursor.height {
                 ahead.push(block);
             } else if !self.is_canonical(cursor, &block).await? {
-                if !self.lose(cursor, &block, outcome).await? {
+                if !self.lose(cursor, &block, lookout, outcome).await? {
                     open.push(block.height);
                 }
-            } else if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
-                self.claim(cursor).await?;
-                if !self.tell_found(&block).await? {
-                    open.push(block.height);
+            } else {
+                lookout.outside.is_inside(&block);
+                if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
+                    self.claim(cursor).await?;
+                    if !self.tell_found(&block).await? {
+                        open.push(block.height);
+                    }
                 }
             }
         }
@@ -282,10 +351,12 @@ impl<S: Source> Run<'_, S> {
         &self,
         cursor: &Cursor,
         block: &TouchedBlock,
+        lookout: &mut Lookout<'_>,
         outcome: &mut Outcome,
     ) -> Result<bool, WatchError> {
         outcome.lost = outcome.lost.saturating_add(block.transfers.len());
         self.claim(cursor).await?;
+        self.went_out(&mut lookout.outside, block).await?;
         self.tell_lost(block).await
     }
 
@@ -294,15 +365,15 @@ impl<S: Source> Run<'_, S> {
     async fn scan_back(
         &self,
         cursor: &Cursor,
-        list: &WatchList,
+        lookout: &mut Lookout<'_>,
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
         let mut open = Vec::new();
-        let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
+        let late = lookout.list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
         let Some((from, late)) = late else { return Ok(open) };
         for height in from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height {
             let scanned = self.watcher.source.scan(height, &late).await?;
-            if !self.take_in(cursor, scanned, None, outcome).await? {
+            if !self.take_in(cursor, scanned, None, lookout, outcome).await? {
                 open.push(height);
             }
         }
@@ -321,7 +392,7 @@ impl<S: Source> Run<'_, S> {
     async fn scan_forward(
         &self,
         cursor: &mut Cursor,
-        list: &WatchList,
+        lookout: &mut Lookout<'_>,
         ahead: &[TouchedBlock],
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
@@ -331,7 +402,7 @@ impl<S: Source> Run<'_, S> {
             if self.watcher.clock.now().since(self.started_at) >= SCAN_SECONDS {
                 break;
             }
-            let scanned = match self.watcher.source.scan(height, list).await {
+            let scanned = match self.watcher.source.scan(height, lookout.list).await {
                 Ok(scanned) if cursor.is_parent_of(&scanned.header) => scanned,
                 // The chain moved under us: the next run finds the fork.
                 Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => break,
@@ -345,11 +416,11 @@ impl<S: Source> Run<'_, S> {
             let (same, other): (Vec<_>, Vec<_>) =
                 noted.partition(|block| block.hash == follow::kept(header.hash));
             for block in other {
-                if !self.lose(cursor, block, outcome).await? {
+                if !self.lose(cursor, block, lookout, outcome).await? {
                     open.push(height);
                 }
             }
-            if !self.take_in(cursor, scanned, same.first().copied(), outcome).await? {
+            if !self.take_in(cursor, scanned, same.first().copied(), lookout, outcome).await? {
                 open.push(height);
             }
             cursor.push(&header);
@@ -365,10 +436,12 @@ impl<S: Source> Run<'_, S> {
         cursor: &Cursor,
         scanned: ScannedBlock<Code>,
         noted: Option<&TouchedBlock>,
+        lookout: &mut Lookout<'_>,
         outcome: &mut Outcome,
     ) -> Result<bool, WatchError> {
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
         outcome.found = outcome.found.saturating_add(scanned.found.len());
+        self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
         if scanned.found.is_empty() && noted.is_none() {
             return Ok(true);
         }
@@ -376,7 +449,9 @@ impl<S: Source> Run<'_, S> {
         let mut block = tell::touched(&scanned);
         self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
         block.add(noted);
-        self.tell_found(&block).await
+        let all_count = self.tell_found(&block).await?;
+        self.came_in(&mut lookout.outside, &block).await?;
+        Ok(all_count)
     }
 
     /// Reports of one run: a loss comes before what is found again.

@@ -1,8 +1,10 @@
 //! What a watcher knows of a block, whatever the chain: where it stands, and what it moved to whom.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use bitcoin::hex::DisplayHex;
+pub use bitcoin::{OutPoint, Txid};
 
 use super::CoinId;
 use crate::moment::Timestamp;
@@ -62,6 +64,30 @@ pub struct Found<T> {
     pub movement: Movement<T>,
     /// How much; never zero.
     pub units: Units,
+    /// Whether it was made by its block: a re-organisation unmakes it, so that it counts only when it can be spent.
+    pub is_coinbase: bool,
+    /// Some of the outputs that its transaction spends: whoever else spends one takes it away for ever. None where
+    /// transactions spend no outputs.
+    pub inputs: Vec<OutPoint>,
+}
+
+impl<T> Found<T> {
+    /// Inputs kept of a transaction: a rival that spends none of the first so many is not known as one.
+    pub const MAX_INPUTS: usize = 8;
+
+    /// Money of a transaction that spends no outputs.
+    pub fn plain(movement: Movement<T>, units: Units) -> Found<T> {
+        Found { movement, units, is_coinbase: false, inputs: Vec::new() }
+    }
+}
+
+/// An awaited output that a transaction spends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The output.
+    pub outpoint: OutPoint,
+    /// The transaction.
+    pub tx_id: String,
 }
 
 /// What a block holds for watched addresses.
@@ -73,4 +99,28 @@ pub struct ScannedBlock<T> {
     pub found: Vec<Found<T>>,
     /// Movements of more than we can count: not money, but a reason for an alarm.
     pub unreadable: Vec<Movement<T>>,
+    /// Awaited outputs that were spent.
+    pub spent: Vec<Spent>,
+}
+
+/// The names of all transactions that wait for a block, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mempool(HashSet<Txid>);
+
+impl Mempool {
+    /// Whether a transaction waits.
+    pub fn holds(&self, tx_id: &str) -> bool {
+        tx_id.parse::<Txid>().is_ok_and(|tx_id| self.0.contains(&tx_id))
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Txid> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<Txid> for Mempool {
+    fn from_iter<I: IntoIterator<Item = Txid>>(tx_ids: I) -> Mempool {
+        Mempool(tx_ids.into_iter().collect())
+    }
 }

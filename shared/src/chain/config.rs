@@ -8,6 +8,9 @@ use super::{ChainId, CoinId};
 use crate::money::{Cents, Decimals};
 use crate::payment::Mode;
 
+/// Intervals between blocks are distributed exponentially; one of this many times the mean comes once in 20 years.
+const LONGEST_PAUSE_BLOCKS: u64 = 14;
+
 /// Every chain of the deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chains(Vec<Chain>);
@@ -66,6 +69,24 @@ impl Family {
         match self {
             Family::Evm { .. } => "evm",
             Family::Bitcoin { network, .. } => network.currency(),
+        }
+    }
+
+    /// Whether money is shown before a block holds it.
+    pub fn shows_unconfirmed(self) -> bool {
+        match self {
+            // Blocks come faster than anybody could look, and a transaction says little of what it will move.
+            Family::Evm { .. } => false,
+            Family::Bitcoin { .. } => true,
+        }
+    }
+
+    /// How long such a chain may go without a block before its node is taken for one that stands still: rarer than once
+    /// in some years by chance.
+    pub fn longest_pause_seconds(self) -> u64 {
+        match self {
+            Family::Evm { .. } => 0,
+            Family::Bitcoin { network, .. } => network.block_seconds().saturating_mul(LONGEST_PAUSE_BLOCKS),
         }
     }
 
@@ -140,6 +161,16 @@ impl Depth {
     }
 }
 
+impl Depth {
+    /// The same, and not less than `blocks`.
+    pub fn at_least(self, blocks: u32) -> Depth {
+        match self {
+            Depth::Blocks(own) => Depth::Blocks(own.max(blocks)),
+            Depth::Finalized(own) => Depth::Finalized(own.max(blocks)),
+        }
+    }
+}
+
 /// What is wrong with the setting.
 #[derive(Debug, thiserror::Error)]
 #[error("CHAINS is wrong: {0}")]
@@ -196,6 +227,11 @@ impl Chain {
     pub fn depth(&self, amount: Cents) -> Depth {
         let rule = self.depths.iter().find(|(below, _)| below.is_none_or(|below| amount < below));
         rule.map_or(Depth::Blocks(u32::MAX), |(_, depth)| *depth)
+    }
+
+    /// Blocks under which nothing of any amount is expected to be taken back.
+    pub fn deepest(&self) -> u32 {
+        self.depths.iter().map(|(_, depth)| depth.confirmations()).max().unwrap_or(u32::MAX)
     }
 }
 

@@ -30,6 +30,17 @@ impl Code {
         Code(bits & CODE_MASK)
     }
 
+    /// Its six bytes.
+    pub fn to_bytes(self) -> [u8; 6] {
+        let [_, _, code @ ..] = self.0.to_be_bytes();
+        code
+    }
+
+    /// From its six bytes.
+    pub fn from_bytes(bytes: [u8; 6]) -> Code {
+        Code::from_random(bytes.iter().fold(0, |code, byte| code << 8 | u64::from(*byte)))
+    }
+
     /// Which of `shards` parts it falls into.
     pub fn shard(self, shards: u64) -> u64 {
         self.0.checked_rem_euclid(shards).unwrap_or(0)

@@ -77,9 +77,14 @@ impl Store {
             .map_err(failed)
     }
 
-    /// What was listed for a family at `since` or later, by the consistent state of the table.
-    pub async fn listed_since(&self, family: &str, since: Timestamp) -> Result<Vec<Watched>, StoreError> {
-        let mut all = Vec::new();
+    /// Hands over what was listed for a family at `since` or later, by the consistent state of the table; one after
+    /// the other, because a list of a million is not to be held twice.
+    pub async fn each_listed_since(
+        &self,
+        family: &str,
+        since: Timestamp,
+        mut each: impl FnMut(Watched),
+    ) -> Result<(), StoreError> {
         for shard in 0..WATCH_SHARDS {
             let mut start = None;
             for _ in 0..PAGES {
@@ -97,7 +102,7 @@ impl Store {
                     .await
                     .map_err(failed)?;
                 for item in page.items.unwrap_or_default() {
-                    all.push(read(&item)?);
+                    each(read(&item)?);
                 }
                 start = page.last_evaluated_key;
                 if start.is_none() {
@@ -110,7 +115,7 @@ impl Store {
                 ));
             }
         }
-        Ok(all)
+        Ok(())
     }
 }
 

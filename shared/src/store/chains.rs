@@ -1,5 +1,9 @@
 //! The Chains table: how far each chain was scanned, what its blocks held for us, and the market as it is now.
 
+mod sightings;
+
+pub use sightings::{Rival, Sighting};
+
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -11,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::attribute::{Item, n, number, optional_number, s, text};
 use super::{Store, StoreError, failed};
 use crate::chain::ChainId;
+use crate::chain::block::OutPoint;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::Rate;
+use crate::payment::BlockAt;
 use crate::rates::MAX_AGE_SECONDS;
 
 /// Longer than any transfer waits to count or to come back.
@@ -63,7 +69,19 @@ pub struct TouchedBlock {
     pub transfers: Vec<TouchedTransfer>,
 }
 
+impl TouchedTransfer {
+    /// The outputs that its transaction spends, as far as they are kept.
+    pub fn spends(&self) -> impl Iterator<Item = OutPoint> {
+        self.inputs.iter().filter_map(|outpoint| outpoint.parse().ok())
+    }
+}
+
 impl TouchedBlock {
+    /// Where its transfers are.
+    pub(crate) fn at(&self) -> BlockAt {
+        BlockAt { height: self.height, time: self.time }
+    }
+
     /// With what was noted of the block before.
     pub(crate) fn add(&mut self, noted: Option<&TouchedBlock>) {
         let known = |transfer: &&TouchedTransfer| self.transfers.iter().all(|known| known.id != transfer.id);
@@ -72,7 +90,7 @@ impl TouchedBlock {
     }
 }
 
-/// A transfer in a block: whose, and what a report of it needs.
+/// A transfer in a block, or outside: whose, and what a report of it needs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct TouchedTransfer {
     /// The payment's code.
@@ -89,6 +107,12 @@ pub struct TouchedTransfer {
     pub address: String,
     /// The units, as text.
     pub units: String,
+    /// Whether the block itself made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coinbase: bool,
+    /// Some of the outputs that its transaction spends, as `txid:vout`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
 }
 
 /// What a quote needs to know of the outside.

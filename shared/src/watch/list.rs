@@ -1,9 +1,13 @@
 //! The addresses that a watcher looks for, kept in memory and refreshed with the new ones only.
 
-use std::collections::{HashMap, HashSet};
+mod book;
 
+use std::collections::HashSet;
+
+use self::book::Book;
 use super::WatchError;
 use crate::chain::address::AddressKey;
+use crate::chain::block::OutPoint;
 use crate::chain::{Chain, Family};
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::Code;
@@ -18,7 +22,8 @@ const RENEWED_SECONDS: u64 = DAY_SECONDS;
 /// What is watched.
 #[derive(Debug, Default)]
 pub struct WatchList {
-    codes: HashMap<AddressKey, Code>,
+    book: Book,
+    awaited: HashSet<OutPoint>,
     recent: Vec<Watched>,
     began_at: Timestamp,
     read_at: Option<Timestamp>,
@@ -27,22 +32,38 @@ pub struct WatchList {
 impl WatchList {
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
-        self.codes.is_empty()
+        self.book.is_empty()
     }
 
     /// Whose address it is.
     pub fn code(&self, address: &AddressKey) -> Option<Code> {
-        self.codes.get(address).copied()
+        self.book.code(address)
+    }
+
+    /// Whether it matters who spends an output.
+    pub fn awaits(&self, outpoint: &OutPoint) -> bool {
+        self.awaited.contains(outpoint)
+    }
+
+    /// Makes these the outputs whose spending matters.
+    pub(super) fn await_outputs(&mut self, outpoints: impl IntoIterator<Item = OutPoint>) {
+        self.awaited.clear();
+        self.awaited.extend(outpoints);
+    }
+
+    /// Adds an address.
+    pub fn insert(&mut self, address: AddressKey, code: Code) {
+        self.book.insert(address, code);
     }
 
     /// At most `limit` addresses: where there are more, those listed within the day, and of the others some.
     pub fn newest(&self, family: Family, limit: usize) -> Vec<AddressKey> {
-        if self.codes.len() <= limit {
-            return self.codes.keys().copied().collect();
+        if self.book.len() <= limit {
+            return self.book.addresses().collect();
         }
         let listed = self.recent.iter().rev().filter_map(|watched| family.address_key(&watched.address).ok());
         let mut taken = HashSet::new();
-        let all = listed.chain(self.codes.keys().copied());
+        let all = listed.chain(self.book.addresses());
         all.filter(|address| taken.insert(*address)).take(limit).collect()
     }
 
@@ -58,14 +79,24 @@ impl WatchList {
             *self = WatchList { began_at: now, ..WatchList::default() };
         }
         let since = fresh.map_or(now.minus(WATCHED_SECONDS), |read_at| read_at.minus(LOOK_BACK_SECONDS));
-        let listed = store.listed_since(chain.family.name(), since).await?;
-        for watched in &listed {
-            let address = chain.family.address_key(&watched.address).map_err(|_| WatchError::Address)?;
-            self.codes.insert(address, watched.code);
+        let recent_from = now.minus(RENEWED_SECONDS);
+        let mut unreadable = false;
+        let family = chain.family;
+        let read = store.each_listed_since(family.name(), since, |watched| {
+            match family.address_key(&watched.address) {
+                Ok(address) => self.insert(address, watched.code),
+                Err(_) => unreadable = true,
+            }
+            // They stay: a run that fails after this may leave to a later one what it should have scanned back.
+            if watched.listed_at >= recent_from {
+                self.recent.push(watched);
+            }
+        });
+        read.await?;
+        if unreadable {
+            return Err(WatchError::Address);
         }
-        // They stay: a run that fails after this may leave to a later one what it should have scanned back.
-        self.recent.extend(listed);
-        self.recent.retain(|watched| watched.listed_at >= now.minus(RENEWED_SECONDS));
+        self.recent.retain(|watched| watched.listed_at >= recent_from);
         self.recent.sort_unstable_by(|one, other| {
             (one.listed_at, &one.address).cmp(&(other.listed_at, &other.address))
         });
@@ -91,7 +122,7 @@ impl WatchList {
             else {
                 continue;
             };
-            late.codes.insert(address, watched.code);
+            late.insert(address, watched.code);
             from = Some(from.map_or(height, |from: u64| from.min(height)));
         }
         from.map(|from| (from.saturating_add(1), late))

@@ -3,15 +3,29 @@
 use std::collections::BTreeMap;
 
 use super::{Run, Source, WatchError, follow};
-use crate::chain::block::ScannedBlock;
+use crate::chain::block::{Found, ScannedBlock};
 use crate::chain::{CoinId, Depth};
+use crate::moment::Timestamp;
 use crate::money::{Decimals, Units};
 use crate::payment::{BlockAt, Code, Movement, Payment, Price, Report, Standing, TransferId, TransferState};
 use crate::store::{StoreError, TouchedBlock, TouchedTransfer, Watched};
 
+/// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
+const COINBASE_CONFIRMATIONS: u32 = 101;
+
 /// What of a scanned block is noted.
 pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
-    let transfers = scanned.found.iter().map(|found| TouchedTransfer {
+    TouchedBlock {
+        height: scanned.header.number,
+        hash: follow::kept(scanned.header.hash),
+        time: scanned.header.timestamp,
+        transfers: scanned.found.iter().map(noted).collect(),
+    }
+}
+
+/// What of money that was found is noted.
+pub(super) fn noted(found: &Found<Code>) -> TouchedTransfer {
+    TouchedTransfer {
         code: found.movement.watched.to_string(),
         id: found.movement.key.clone(),
         coin: found.movement.coin.to_string(),
@@ -19,20 +33,34 @@ pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
         tx: found.movement.tx_id.clone(),
         address: found.movement.address.clone(),
         units: found.units.0.to_string(),
-    });
-    TouchedBlock {
-        height: scanned.header.number,
-        hash: follow::kept(scanned.header.hash),
-        time: scanned.header.timestamp,
-        transfers: transfers.collect(),
+        coinbase: found.is_coinbase,
+        inputs: found.inputs.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// Whether a block stands or is gone.
+/// What became of transfers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Found,
-    Lost,
+pub(super) enum Fate {
+    /// A block of the chain holds them.
+    Found(BlockAt),
+    /// The block that held them is gone.
+    Lost(BlockAt),
+    /// They were seen outside of any block at that time.
+    Seen(Timestamp),
+    /// They are no longer to be seen.
+    Gone,
+    /// A transaction that spends the same outputs is confirmed.
+    Replaced,
+}
+
+impl Fate {
+    /// Of one run's reports, what is there is later than what is gone.
+    fn is_there(self) -> bool {
+        match self {
+            Fate::Found(_) | Fate::Seen(_) | Fate::Replaced => true,
+            Fate::Lost(_) | Fate::Gone => false,
+        }
+    }
 }
 
 impl<S: Source> Run<'_, S> {
@@ -41,8 +69,8 @@ impl<S: Source> Run<'_, S> {
     /// A payment that cannot be told must not keep the others from being told: its block stays open and it is told again.
     pub(super) async fn tell_found(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
         let mut all_count = true;
-        for (code, transfers) in by_payment(block)? {
-            match self.tell(code, block, &transfers, Fate::Found).await {
+        for (code, transfers) in by_payment(&block.transfers)? {
+            match self.tell(code, &transfers, Fate::Found(block.at())).await {
                 Ok(Some(payment)) => all_count &= transfers.iter().all(|transfer| counts(&payment, transfer)),
                 Ok(None) => {}
                 Err(WatchError::Store(error)) => {
@@ -58,8 +86,8 @@ impl<S: Source> Run<'_, S> {
     /// Tells the payments that a block's transfers are gone, and forgets the block; whether all could be told.
     pub(super) async fn tell_lost(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
         let mut all_told = true;
-        for (code, transfers) in by_payment(block)? {
-            match self.tell(code, block, &transfers, Fate::Lost).await {
+        for (code, transfers) in by_payment(&block.transfers)? {
+            match self.tell(code, &transfers, Fate::Lost(block.at())).await {
                 Ok(_) => {}
                 Err(WatchError::Store(error)) => {
                     tracing::error!(%code, %error, "a payment could not be told what is gone");
@@ -74,10 +102,10 @@ impl<S: Source> Run<'_, S> {
         Ok(all_told)
     }
 
-    async fn tell(
+    /// Tells a payment what became of its transfers; gives what it is now, if there is such a payment.
+    pub(super) async fn tell(
         &self,
         code: Code,
-        block: &TouchedBlock,
         transfers: &[&TouchedTransfer],
         fate: Fate,
     ) -> Result<Option<Payment>, WatchError> {
@@ -86,7 +114,7 @@ impl<S: Source> Run<'_, S> {
             tracing::error!(%code, "an address on the list belongs to no payment");
             return Ok(None);
         };
-        let reports = self.reports(&found.payment, block, transfers, fate)?;
+        let reports = self.reports(&found.payment, transfers, fate)?;
         self.keep_watching(&found.payment, &reports).await?;
         let payment =
             store.change_found(found, |payment| Ok::<_, StoreError>(self.apply(payment, &reports))).await?;
@@ -141,20 +169,14 @@ impl<S: Source> Run<'_, S> {
     fn reports(
         &self,
         payment: &Payment,
-        block: &TouchedBlock,
         transfers: &[&TouchedTransfer],
         fate: Fate,
     ) -> Result<Vec<Report>, WatchError> {
         let chain = self.watcher.chain;
-        let depth = chain.depth(payment.terms().due());
-        let at = BlockAt { height: block.height, time: block.time };
-        let standing = match fate {
-            Fate::Found => {
-                Standing::InBlock { block: at, confirmations: self.confirmations(depth, block.height) }
-            }
-            Fate::Lost => Standing::Lost { block: Some(at), at: self.started_at },
-        };
+        let of_amount = chain.depth(payment.terms().due());
         let report = |transfer: &&TouchedTransfer| {
+            let depth =
+                if transfer.coinbase { of_amount.at_least(COINBASE_CONFIRMATIONS) } else { of_amount };
             let movement = Movement {
                 id: TransferId::new(&transfer.id),
                 coin: CoinId::new(&transfer.coin)?,
@@ -165,11 +187,24 @@ impl<S: Source> Run<'_, S> {
                 units: Units(transfer.units.parse().ok()?),
                 confirmations_required: depth.confirmations(),
             };
-            let sequence = self.sequence(fate == Fate::Found);
+            let sequence = self.sequence(fate.is_there());
+            let standing = self.standing(fate, depth);
             Some(Report { movement, sequence, at: self.started_at, standing, rates: Vec::new() })
         };
         let malformed = || StoreError::Malformed("a transfer of a block".into());
         transfers.iter().map(report).collect::<Option<_>>().ok_or_else(|| malformed().into())
+    }
+
+    fn standing(&self, fate: Fate, depth: Depth) -> Standing {
+        match fate {
+            Fate::Found(block) => {
+                Standing::InBlock { block, confirmations: self.confirmations(depth, block.height) }
+            }
+            Fate::Lost(block) => Standing::Lost { block: Some(block), at: self.started_at },
+            Fate::Seen(at) => Standing::Unconfirmed { at },
+            Fate::Gone => Standing::Lost { block: None, at: self.started_at },
+            Fate::Replaced => Standing::Replaced,
+        }
     }
 
     /// Blocks on a height, its own included; a depth that wants finality is one short until the chain says so.
@@ -202,13 +237,14 @@ fn counts(payment: &Payment, transfer: &TouchedTransfer) -> bool {
     known.is_none_or(|known| payment.state(known) == TransferState::Counted)
 }
 
-fn by_payment(block: &TouchedBlock) -> Result<BTreeMap<Code, Vec<&TouchedTransfer>>, WatchError> {
+/// Transfers by their payment.
+pub(super) fn by_payment<'a>(
+    transfers: impl IntoIterator<Item = &'a TouchedTransfer>,
+) -> Result<BTreeMap<Code, Vec<&'a TouchedTransfer>>, WatchError> {
     let mut all: BTreeMap<Code, Vec<&TouchedTransfer>> = BTreeMap::new();
-    for transfer in &block.transfers {
-        let code = transfer
-            .code
-            .parse()
-            .map_err(|_| StoreError::Malformed("`code` of a block's transfer".into()))?;
+    for transfer in transfers {
+        let code = transfer.code.parse();
+        let code = code.map_err(|_| StoreError::Malformed("`code` of a block's transfer".into()))?;
         all.entry(code).or_default().push(transfer);
     }
     Ok(all)

@@ -8,6 +8,7 @@ mod crashes;
 mod faults;
 mod following;
 mod histories;
+mod outside;
 mod reorgs;
 mod world;
 

@@ -91,6 +91,14 @@ impl Network {
         }
     }
 
+    /// The mean time between its blocks.
+    pub fn block_seconds(self) -> u64 {
+        match self {
+            Network::Bitcoin | Network::BitcoinTest | Network::BitcoinRegtest => 600,
+            Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest => 150,
+        }
+    }
+
     /// The key's hash in an address that we gave out: version 0, twenty bytes (BIP141).
     pub fn witness_key(self, address: &str) -> Result<AddressKey, AddressError> {
         let (hrp, version, program) = bech32::segwit::decode(address).map_err(|_| AddressError::NoAddress)?;

@@ -57,7 +57,8 @@ pub async fn scan_block<T, L: Fn(&EvmAddress) -> Option<T>>(
     let native = asked.native(wanted).await?;
     let mut scanned = scan(chain, &native.sent, &logs, &wanted.lookup);
     scanned.found.extend(native.appeared);
-    let block = ScannedBlock { header, found: scanned.found, unreadable: scanned.unreadable };
+    let block =
+        ScannedBlock { header, found: scanned.found, unreadable: scanned.unreadable, spent: Vec::new() };
     Ok(Read { block, is_whole: native.is_whole })
 }
 

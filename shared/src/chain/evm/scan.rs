@@ -65,7 +65,7 @@ pub fn unexplained<T>(
     let (coin, decimals) = (coin.id.clone(), coin.decimals);
     // No transaction can be named; the block is what there is to look at.
     let tx_id = format!("block:{height}");
-    Found { movement: Movement { key, coin, decimals, tx_id, address: address.to_string(), watched }, units }
+    Found::plain(Movement { key, coin, decimals, tx_id, address: address.to_string(), watched }, units)
 }
 
 fn tokens(chain: &Chain) -> impl Iterator<Item = (EvmAddress, &Coin)> {
@@ -133,7 +133,7 @@ impl<T, L: Fn(&EvmAddress) -> Option<T>> Scan<'_, T, L> {
             watched,
         };
         match moved.amount {
-            Amount::Exact(units) => self.scanned.found.push(Found { movement, units }),
+            Amount::Exact(units) => self.scanned.found.push(Found::plain(movement, units)),
             Amount::TooLarge => self.scanned.unreadable.push(movement),
         }
     }

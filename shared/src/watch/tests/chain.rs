@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 
 use crate::chain::address::{AddressKey, EvmAddress};
-use crate::chain::block::{Found, Hash256, Header, Movement, ScannedBlock};
+use crate::chain::block::{Found, Hash256, Header, Mempool, Movement, OutPoint, ScannedBlock, Spent, Txid};
 use crate::chain::rpc::RpcError;
-use crate::chain::{Chain, CoinId};
+use crate::chain::{Chain, CoinId, Family};
 use crate::moment::Timestamp;
 use crate::money::Units;
 use crate::payment::Code;
@@ -22,8 +22,11 @@ const BLOCK_SECONDS: u64 = 12;
 pub(super) struct Paid {
     pub(super) tx: u64,
     pub(super) coin: &'static str,
-    pub(super) to: EvmAddress,
+    pub(super) to: AddressKey,
     pub(super) units: u128,
+    /// The output that the transaction spends, where it spends outputs.
+    pub(super) spends: Option<u64>,
+    pub(super) is_coinbase: bool,
 }
 
 /// A block of the test's chain.
@@ -56,6 +59,8 @@ pub(super) enum Fault {
 pub(super) struct FakeChain {
     chain: Chain,
     blocks: RefCell<Vec<FakeBlock>>,
+    /// What waits for a block, on a chain that shows it.
+    pub(super) mempool: RefCell<Vec<Paid>>,
     forks: Cell<u64>,
     /// Seconds that pass before the next block, beside its own.
     pub(super) pause: Cell<u64>,
@@ -66,6 +71,24 @@ pub(super) struct FakeChain {
 
 pub(super) fn tx_id(tx: u64) -> String {
     word(7, tx).to_string()
+}
+
+fn txid(tx: u64) -> Txid {
+    use bitcoin::hashes::Hash;
+    Txid::from_byte_array(word(7, tx).0)
+}
+
+/// The output of that number.
+fn output(number: u64) -> OutPoint {
+    OutPoint { txid: txid(number + 1_000_000), vout: 0 }
+}
+
+/// An address as people on that chain write it.
+pub(super) fn written(chain: &Chain, address: AddressKey) -> String {
+    match chain.family {
+        Family::Evm { .. } => EvmAddress(address.0).to_string(),
+        Family::Bitcoin { network, .. } => network.witness_address(address).unwrap(),
+    }
 }
 
 fn word(salt: u64, number: u64) -> Hash256 {
@@ -81,6 +104,7 @@ impl FakeChain {
         let genesis = Header { number, hash: word(0, number), parent_hash: word(99, 99), timestamp: GENESIS };
         FakeChain {
             chain: chain.clone(),
+            mempool: RefCell::default(),
             blocks: RefCell::new(vec![FakeBlock { header: genesis, paid: Vec::new() }]),
             forks: Cell::new(0),
             pause: Cell::new(0),
@@ -175,23 +199,37 @@ impl FakeChain {
         blocks.get(usize::try_from(height).unwrap()).filter(|_| height <= self.known()).cloned()
     }
 
-    fn movements(&self, block: &FakeBlock, list: &WatchList) -> Vec<Found<Code>> {
+    fn tx_id(&self, tx: u64) -> String {
+        match self.chain.family {
+            Family::Evm { .. } => tx_id(tx),
+            Family::Bitcoin { .. } => txid(tx).to_string(),
+        }
+    }
+
+    fn movements(&self, all: &[Paid], list: &WatchList) -> Vec<Found<Code>> {
         let mut found: Vec<Found<Code>> = Vec::new();
-        for paid in &block.paid {
-            let Some(watched) = list.code(&AddressKey(paid.to.0)) else { continue };
+        for paid in all {
+            let Some(watched) = list.code(&paid.to) else { continue };
             let coin = self.chain.coin(&CoinId::new(paid.coin).unwrap()).unwrap();
-            let tx = word(7, paid.tx);
-            let prefix = format!("{}:{tx}:{}:{}:", self.chain.id, coin.asset.key(), paid.to.to_lower_hex());
+            let tx_id = self.tx_id(paid.tx);
+            let address = written(&self.chain, paid.to);
+            let prefix = match self.chain.family {
+                Family::Evm { .. } => {
+                    format!("{}:{tx_id}:{}:{}:", self.chain.id, coin.asset.key(), address.to_lowercase())
+                }
+                Family::Bitcoin { .. } => format!("{}:{tx_id}:", self.chain.id),
+            };
             let k = found.iter().filter(|other| other.movement.key.starts_with(&prefix)).count();
             let movement = Movement {
                 key: format!("{prefix}{k}"),
                 coin: coin.id.clone(),
                 decimals: coin.decimals,
-                tx_id: tx.to_string(),
-                address: paid.to.to_string(),
+                tx_id,
+                address,
                 watched,
             };
-            found.push(Found { movement, units: Units(paid.units) });
+            let inputs = paid.spends.map(output).into_iter().collect();
+            found.push(Found { movement, units: Units(paid.units), is_coinbase: paid.is_coinbase, inputs });
         }
         found
     }
@@ -225,7 +263,25 @@ impl Source for FakeChain {
         if is_tip && fault == Fault::WrongParent {
             block.header.parent_hash = word(98, height);
         }
-        let found = self.movements(&block, list);
-        Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new() })
+        let found = self.movements(&block.paid, list);
+        let spends = |paid: &Paid| {
+            let outpoint = output(paid.spends?);
+            list.awaits(&outpoint).then(|| Spent { outpoint, tx_id: self.tx_id(paid.tx) })
+        };
+        let spent = block.paid.iter().filter_map(spends).collect();
+        Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new(), spent })
+    }
+
+    async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
+        self.ask()?;
+        Ok(Some(self.mempool.borrow().iter().map(|paid| txid(paid.tx)).collect()))
+    }
+
+    async fn unconfirmed(&self, mempool: &Mempool, list: &WatchList) -> Result<Vec<Found<Code>>, RpcError> {
+        self.ask()?;
+        let waiting = self.mempool.borrow();
+        let told: Vec<Paid> =
+            waiting.iter().filter(|paid| mempool.holds(&txid(paid.tx).to_string())).cloned().collect();
+        Ok(self.movements(&told, list))
     }
 }

@@ -46,7 +46,7 @@ async fn r22_more_runs_and_cold_starts_count_it_once() {
 async fn r22_several_transfers_of_one_transaction_and_several_payments_of_one_block() {
     let (mut world, one) = World::with_payment().await;
     let other = world.payer(2, Cents(10_000)).await;
-    let token = Paid { tx: 1, coin: "USDC", to: one.address, units: 5_000_000 };
+    let token = Paid { coin: "USDC", ..one.pays(1, 5_000_000) };
     let half = FULL / 2;
     world.node.mine(vec![one.pays(1, half), one.pays(1, half), token, other.pays(2, FULL)]);
     world.node.mine_empty(11);
@@ -138,7 +138,8 @@ async fn r23_money_after_expiry_is_late_and_starts_its_thirty_days_anew() {
     let payment = world.payment(&payer).await;
     assert_eq!((payment.recorded_status(), payment.received()), (Status::Expired, Cents(10_000)));
     assert!(payment.has_late_money());
-    let listed = world.store.listed_since("evm", came_at).await.unwrap();
+    let mut listed = Vec::new();
+    world.store.each_listed_since("evm", came_at, |watched| listed.push(watched)).await.unwrap();
     let again: Vec<_> = listed.iter().map(|watched| (watched.code, watched.listed_at)).collect();
     assert_eq!(again, [(payer.code, came_at)]);
     assert!(came_at.plus(43 * DAY_SECONDS) > expiry.plus(30 * DAY_SECONDS));
@@ -214,7 +215,7 @@ async fn r22_more_blocks_than_one_page_are_all_counted() {
     let waiting = world.payer(2, Cents(10_000)).await;
     let nobody = world.list_nobody(3).await;
     // A coin of which no rate is known holds the first block open.
-    world.node.mine(vec![Paid { tx: 1, coin: "USDC", to: waiting.address, units: 1_000 }]);
+    world.node.mine(vec![Paid { coin: "USDC", ..waiting.pays(1, 1_000) }]);
     for tx in 0..505 {
         world.node.mine(vec![nobody.pays(1_000 + tx, 1)]);
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::chain::{FakeChain, Paid};
-use crate::chain::address::EvmAddress;
-use crate::chain::{Chain, Chains, CoinId};
+use super::chain::{FakeChain, Paid, written};
+use crate::chain::address::AddressKey;
+use crate::chain::{Chain, Chains};
 use crate::clock::Clock;
 use crate::moment::Timestamp;
 use crate::money::{BasisPoints, Cents, Rate};
@@ -19,13 +19,19 @@ use crate::watch::{Outcome, WatchError, WatchList, Watcher};
 /// 100 USD at 2,500 USD.
 pub(super) const FULL: u128 = 40_000_000_000_000_000;
 
+/// The same in bitcoins.
+pub(super) const FULL_BITCOIN: u128 = 4_000_000;
+
 /// Blocks before a world's first payment: more than are kept.
 pub(super) const START: u64 = 200;
 
 const CHAINS: &str = r#"[{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":11155111,"coins":[
     {"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"1.00"},
     {"coin":"USDC","asset":"0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48","decimals":6,"rate":"USDC","minimum_usd":"1.00"}],
-    "confirmations":[{"below_usd":"10000.00","blocks":12},{"finalized":64}]}]"#;
+    "confirmations":[{"below_usd":"10000.00","blocks":12},{"finalized":64}]},
+    {"chain":"bitcoin","family":"bitcoin","hrp":"bc","test_hrp":"tb","coins":[
+    {"coin":"BTC","asset":"native","decimals":8,"rate":"BTC","minimum_usd":"1.00"}],
+    "confirmations":[{"below_usd":"1000.00","blocks":1},{"below_usd":"10000.00","blocks":2},{"blocks":6}]}]"#;
 
 pub(super) struct World {
     pub(super) chain: Chain,
@@ -41,19 +47,29 @@ pub(super) struct World {
 #[derive(Clone, Debug)]
 pub(super) struct Payer {
     pub(super) code: Code,
-    pub(super) address: EvmAddress,
+    pub(super) address: AddressKey,
 }
 
 impl Payer {
     pub(super) fn pays(&self, tx: u64, units: u128) -> Paid {
-        Paid { tx, coin: "ETH", to: self.address, units }
+        Paid { tx, coin: "ETH", to: self.address, units, spends: None, is_coinbase: false }
+    }
+
+    /// The same in bitcoins, spending an output.
+    pub(super) fn pays_bitcoin(&self, tx: u64, units: u128, spends: u64) -> Paid {
+        Paid { coin: "BTC", spends: Some(spends), ..self.pays(tx, units) }
     }
 }
 
 impl World {
     /// A chain of some age that was never watched.
     pub(super) async fn unwatched() -> World {
-        let chain = Chains::parse(CHAINS).unwrap().named("ethereum").unwrap().clone();
+        World::on("ethereum").await
+    }
+
+    /// The same of one of the chains.
+    pub(super) async fn on(chain: &str) -> World {
+        let chain = Chains::parse(CHAINS).unwrap().named(chain).unwrap().clone();
         let node = FakeChain::new(&chain);
         node.mine_empty(START);
         let tap = Tap::default();
@@ -63,8 +79,13 @@ impl World {
 
     /// A world with one payment of 100 USD, scanned to its tip.
     pub(super) async fn with_payment() -> (World, Payer) {
-        let mut world = World::unwatched().await;
-        let payer = world.payer(1, Cents(10_000)).await;
+        World::with_payment_on("ethereum", Cents(10_000)).await
+    }
+
+    /// The same of one of the chains and any amount.
+    pub(super) async fn with_payment_on(chain: &str, amount: Cents) -> (World, Payer) {
+        let mut world = World::on(chain).await;
+        let payer = world.payer(1, amount).await;
         world.catch_up().await;
         world.node.mine_empty(1);
         world.catch_up().await;
@@ -94,8 +115,8 @@ impl World {
     pub(super) async fn list_nobody(&self, number: u64) -> Payer {
         let (address, code) = (address(number), Code::from_random(number));
         let (listed_at, heights) = (self.now(), BTreeMap::new());
-        let watched = Watched { address: address.to_string(), code, listed_at, heights };
-        self.store.list_address("evm", &watched).await.unwrap();
+        let watched = Watched { address: written(&self.chain, address), code, listed_at, heights };
+        self.store.list_address(self.chain.family.name(), &watched).await.unwrap();
         Payer { code, address }
     }
 
@@ -112,12 +133,12 @@ impl World {
             .into_iter()
             .fold(payment, |payment, step| payment.apply(Event::Identity(step), now).unwrap());
         let given = GivenAddress {
-            family: "evm".to_owned(),
-            address: address.to_string(),
+            family: self.chain.family.name().to_owned(),
+            address: written(&self.chain, address),
             xpub: "f".to_owned(),
             index: u32::try_from(number).unwrap(),
         };
-        let coin = self.chain.coin(&CoinId::new("ETH").unwrap()).unwrap();
+        let coin = &self.chain.coins[0];
         let rate = Rate::new(2_500 * 100_000_000).unwrap();
         let offer = Offer { coin: coin.id.clone(), decimals: coin.decimals, rate, address: given };
         let chosen = approved.apply(Event::Choose(offer), now).unwrap();
@@ -130,7 +151,7 @@ impl World {
         let heights = heights.map(|cursor| (self.chain.id.clone(), cursor.height)).into_iter().collect();
         let address = payment.addresses()[0].address.clone();
         let watched = Watched { address, code: payment.id().code(), listed_at, heights };
-        self.store.list_address("evm", &watched).await.unwrap();
+        self.store.list_address(self.chain.family.name(), &watched).await.unwrap();
     }
 
     /// The market accepts a rate, which prices what came since the former one.
@@ -189,10 +210,10 @@ impl World {
     }
 }
 
-fn address(number: u64) -> EvmAddress {
-    let mut word = [0; 32];
-    word[24..].copy_from_slice(&(number + 1_000).to_be_bytes());
-    EvmAddress::in_word(word).unwrap()
+fn address(number: u64) -> AddressKey {
+    let mut key = [0; 20];
+    key[12..].copy_from_slice(&(number + 1_000).to_be_bytes());
+    AddressKey(key)
 }
 
 fn terms(amount: Cents, created_at: Timestamp) -> Terms {

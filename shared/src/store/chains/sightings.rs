@@ -1,0 +1,133 @@
+//! Transfers that lie in no block: seen among unconfirmed transactions, gone from there, or taken out of a block.
+
+use aws_sdk_dynamodb::error::SdkError;
+use serde::{Deserialize, Serialize};
+
+use super::{BlockHash, TouchedTransfer};
+use crate::chain::ChainId;
+use crate::moment::{DAY_SECONDS, Timestamp};
+use crate::store::attribute::{Item, n, s};
+use crate::store::{Store, StoreError, failed};
+
+/// Longer than nodes keep an unconfirmed transaction (two weeks), and than its absence holds a payment open.
+const KEPT_SECONDS: u64 = 15 * DAY_SECONDS;
+
+/// Pages of them read at a time: some tens of thousands.
+const PAGES: usize = 20;
+
+/// All sightings of a chain have entries with this prefix.
+const PREFIX: &str = "outside#";
+
+/// A transfer outside of the chain.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Sighting {
+    /// What was sent.
+    pub transfer: TouchedTransfer,
+    /// When it was first seen outside, in epoch seconds.
+    pub at: u64,
+    /// Whether it is no longer among the unconfirmed.
+    #[serde(default)]
+    pub gone: bool,
+    /// Whether the payment knows that it is there, or gone.
+    #[serde(default)]
+    pub told: bool,
+    /// The block that holds a transaction which spends the same output.
+    #[serde(default)]
+    pub rival: Option<Rival>,
+}
+
+/// The block of a conflicting transaction.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Rival {
+    /// Its height.
+    pub height: u64,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+impl Store {
+    /// Every transfer that is known to lie outside of a chain, by the consistent state of the table.
+    pub async fn sightings(&self, chain: &ChainId) -> Result<Vec<Sighting>, StoreError> {
+        let (mut all, mut start) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.tables.chains)
+                .key_condition_expression("chain = :chain AND begins_with(entry, :prefix)")
+                .expression_attribute_values(":chain", s(chain.as_str()))
+                .expression_attribute_values(":prefix", s(PREFIX))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(failed)?;
+            for item in page.items.unwrap_or_default() {
+                all.push(read(&item)?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(all);
+            }
+        }
+        tracing::warn!(%chain, "more transfers lie outside of the chain than one run reads");
+        Ok(all)
+    }
+
+    /// Notes what became of a transfer outside of the chain, unless a later run of the watcher did.
+    pub async fn put_sighting(
+        &self,
+        chain: &ChainId,
+        sighting: &Sighting,
+        run: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let row = serde_dynamo::to_attribute_value(sighting);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.chains)
+            .item("chain", s(chain.as_str()))
+            .item("entry", s(entry(&sighting.transfer)))
+            .item("sighting", row.map_err(|error| StoreError::Malformed(error.to_string()))?)
+            .item("run", n(run))
+            .item("ttl", n(now.plus(KEPT_SECONDS).0))
+            .condition_expression("attribute_not_exists(entry) OR #run <= :run")
+            .expression_attribute_names("#run", "run")
+            .expression_attribute_values(":run", n(run));
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Forgets a transfer that lies in a block, or never will.
+    pub async fn delete_sighting(
+        &self,
+        chain: &ChainId,
+        transfer: &TouchedTransfer,
+    ) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.tables.chains)
+            .key("chain", s(chain.as_str()))
+            .key("entry", s(entry(transfer)))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed)
+    }
+}
+
+fn entry(transfer: &TouchedTransfer) -> String {
+    format!("{PREFIX}{}", transfer.id)
+}
+
+fn read(item: &Item) -> Result<Sighting, StoreError> {
+    let malformed = || StoreError::Malformed("a sighting of a chain".to_owned());
+    let sighting = item.get("sighting").ok_or_else(malformed)?.clone();
+    serde_dynamo::from_attribute_value(sighting).map_err(|_| malformed())
+}
