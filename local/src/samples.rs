@@ -28,10 +28,12 @@ enum Past {
     Chosen,
     /// It is paid.
     Paid,
+    /// It was withdrawn, and then its money came.
+    Late,
 }
 
 /// The payments that the events name.
-const PAYMENTS: [(&str, Past); 7] = [
+const PAYMENTS: [(&str, Past); 8] = [
     ("019cd2a1-7c40-7abc-80de-f01234567890", Past::New),
     ("019cd2a1-7c40-7abc-81de-f01234567891", Past::New),
     ("019cd2a1-7c40-7abc-82de-f01234567892", Past::Paid),
@@ -39,7 +41,11 @@ const PAYMENTS: [(&str, Past); 7] = [
     ("019cd2a1-7c40-7abc-84de-f01234567894", Past::New),
     ("019cd2a1-7c40-7abc-85de-f01234567895", Past::Chosen),
     ("019cd2a1-7c40-7abc-86de-f01234567896", Past::Approved),
+    ("019cd2a1-7c40-7abc-90de-f01234567a00", Past::Late),
 ];
+
+/// The block that holds what was paid.
+const SAMPLE_HEIGHT: u64 = 20_000_000;
 
 /// The account of the events.
 const MERCHANT: &str = "mer_demo";
@@ -89,6 +95,7 @@ fn account(merchant: MerchantId) -> Account {
         fee_rate: None,
         fee_minimum: None,
         free_volume: None,
+        spread: BasisPoints::ZERO,
         xpubs: BTreeMap::new(),
         volume_used: Cents::ZERO,
     }
@@ -127,7 +134,14 @@ async fn payment(
         metadata: None,
     };
     let fee = Fee { usd: Cents(50), free_tier: false };
-    let terms = Terms { request, fee, tolerance: BasisPoints::ZERO, created_at: now, idempotency: None };
+    let terms = Terms {
+        request,
+        fee,
+        tolerance: BasisPoints::ZERO,
+        spread: BasisPoints::ZERO,
+        created_at: now,
+        idempotency: None,
+    };
     let mut payment = Payment::new(id, merchant.clone(), Mode::Test, terms);
     if past == Past::New {
         return Ok(payment);
@@ -142,6 +156,9 @@ async fn payment(
         return Ok(payment);
     }
     let paid = paid(&payment, now)?;
+    if past == Past::Late {
+        payment = payment.apply(Event::Cancel, now)?;
+    }
     Ok(payment.apply(Event::Reported(paid), now)?)
 }
 
@@ -179,7 +196,7 @@ fn paid(payment: &Payment, now: Timestamp) -> Result<Report, SampleError> {
         units: quote.units,
         confirmations_required: 12,
     };
-    let block = BlockAt { height: now.0.div_euclid(12), time: now };
+    let block = BlockAt { height: SAMPLE_HEIGHT, time: now };
     let standing = Standing::InBlock { block, confirmations: 12 };
     Ok(Report { movement, sequence: Sequence(1), at: now, standing, rates: Vec::new() })
 }

@@ -8,6 +8,7 @@ use shared::chain::address::ExtendedKey;
 use shared::clock::Clock;
 use shared::keys::{KeyRecord, Scope};
 use shared::moment::{DAY_SECONDS, Timestamp};
+use shared::money::BasisPoints;
 use shared::payment::{IdentityStep, MerchantId, Mode, Name, Payment};
 use shared::store::Store;
 
@@ -15,6 +16,9 @@ use crate::output;
 
 /// Characters of a name.
 const MAX_NAME: usize = 100;
+
+/// A fifth: more than any market moves within a quote, and far from a typing error that gives a coin away.
+const MAX_SPREAD: u64 = 2_000;
 
 /// `operator account …`
 #[derive(Subcommand)]
@@ -35,6 +39,14 @@ pub enum AccountCommand {
     Enable {
         /// The account's id.
         account: String,
+    },
+    /// Sets how much less than the market's rate a coin is worth to the account's new payments.
+    Spread {
+        /// The account's id.
+        account: String,
+        /// In hundredths of a percent: 50 makes payers send half a percent more. 0 takes it back.
+        #[arg(value_parser = clap::value_parser!(u64).range(..=MAX_SPREAD))]
+        basis_points: u64,
     },
 }
 
@@ -131,6 +143,12 @@ impl AccountCommand {
             }
             AccountCommand::Disable { account } => set_state(store, &account, AccountState::Disabled).await?,
             AccountCommand::Enable { account } => set_state(store, &account, AccountState::Enabled).await?,
+            AccountCommand::Spread { account, basis_points } => {
+                let merchant = known_account(store, &account).await?;
+                let spread = BasisPoints::new(basis_points).ok_or("a spread is at most the whole")?;
+                store.set_spread(&merchant, spread).await?;
+                println!("{account} keeps {basis_points} basis points; payments made from in 30 seconds on");
+            }
         }
         Ok(())
     }

@@ -9,7 +9,12 @@ use shared::payment::Payment;
 pub fn account(account: &Account) -> String {
     let families: Vec<_> = account.xpubs.keys().map(String::as_str).collect();
     let receives = if families.is_empty() { "no extended key".to_owned() } else { families.join(", ") };
-    format!("{}  {:8}  {:24}  {receives}", account.merchant.as_str(), account.state.as_str(), account.name)
+    let spread = match account.spread.get() {
+        0 => String::new(),
+        basis_points => format!("  spread {basis_points} basis points"),
+    };
+    let (id, state) = (account.merchant.as_str(), account.state.as_str());
+    format!("{id}  {state:8}  {:24}  {receives}{spread}", account.name)
 }
 
 /// A line of the key list: never more of the key than its first characters (R25).

@@ -47,6 +47,8 @@ pub struct Account {
     pub fee_minimum: Option<Cents>,
     /// Its own free volume.
     pub free_volume: Option<Cents>,
+    /// What its payments keep of the market's rate, where the operator set something (R20).
+    pub spread: BasisPoints,
     /// Extended public keys by family of chains (R24).
     pub xpubs: BTreeMap<String, String>,
     /// What was first paid in the current UTC month.

@@ -6,7 +6,7 @@ use crate::account::{Account, AccountState};
 use crate::app::Error;
 use crate::keys::{ApiKey, KeyRecord, Scope};
 use crate::moment::Timestamp;
-use crate::money::Cents;
+use crate::money::{BasisPoints, Cents};
 use crate::payment::{MerchantId, Mode, Secret};
 use crate::store::Store;
 
@@ -37,6 +37,7 @@ pub async fn open_account(store: &Store, name: &str) -> Result<Account, Error> {
         fee_rate: None,
         fee_minimum: None,
         free_volume: None,
+        spread: BasisPoints::ZERO,
         xpubs: BTreeMap::new(),
         volume_used: Cents::ZERO,
     };

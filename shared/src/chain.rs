@@ -7,7 +7,7 @@ mod config;
 pub mod evm;
 pub mod rpc;
 
-pub use config::{Asset, Chain, Chains, Coin, Depth, Family, Internal, InvalidChains};
+pub use config::{Asset, Chain, Chains, Coin, Depth, DepthRule, Family, Internal, InvalidChains};
 
 use std::fmt;
 

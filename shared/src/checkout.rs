@@ -51,7 +51,7 @@ fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment) -
         reachable && is_watched(payment, chain, market) && payment.accepts(coin.minimum)
     });
     let offered = |(chain, coin): (&Chain, &Coin)| {
-        let rate = *market.rates.get(&coin.rate_symbol)?;
+        let rate = payment.terms().rate(market.rate(&coin.rate_symbol).ok()?);
         Some(OfferedCoin { coin: coin.id.clone(), chain: chain.id.clone(), rate })
     };
     coins.filter_map(offered).collect()
@@ -81,7 +81,8 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
     if !is_watched(payment, chain, &market) {
         return Err(ApiError::NotWatched);
     }
-    let rate = *market.rates.get(&coin.rate_symbol).ok_or(ApiError::NoRate)?;
+    let unpriced = |why| ApiError::NoRate { coin: coin.id.clone(), why };
+    let rate = market.rate(&coin.rate_symbol).map_err(unpriced)?;
     let address = match payment.address_of(chain.family.name()) {
         Some(given) => given.clone(),
         None => give_address(app, &account, payment, chain.family, &market).await?,

@@ -24,7 +24,7 @@ pub use callers::{Accounts, Callers};
 pub use error::ApiError;
 pub use paging::ListQuery;
 pub use reply::Reply;
-pub use view::{OnePayment, PageView, PaymentView, TransferView};
+pub use view::{OneExplanation, OnePayment, PageView, PaymentView, TransferView};
 
 /// What a handler returns.
 pub type Result<T = Reply> = std::result::Result<T, ApiError>;

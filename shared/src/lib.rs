@@ -1,7 +1,7 @@
 //! What every function of the gateway has in common.
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources,
-//! `json`, `pay`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `payer`, `watch`,
+//! `json`, `pay`, `explain`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `payer`, `watch`,
 //! `sweep`, `admin`.
 
 pub mod account;
@@ -10,6 +10,7 @@ pub mod app;
 pub mod chain;
 pub mod checkout;
 pub mod clock;
+pub mod explain;
 pub mod http;
 pub mod json;
 pub mod keys;

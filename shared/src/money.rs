@@ -51,6 +51,14 @@ impl Cents {
         Cents(u64::try_from(rounded).unwrap_or(u64::MAX))
     }
 
+    /// The least that covers the amount when a share of it may be missing (R21).
+    #[must_use]
+    pub fn less(self, tolerance: BasisPoints) -> Cents {
+        let whole = u128::from(WHOLE_BASIS_POINTS);
+        let enough = u128::from(self.0).saturating_mul(u128::from(tolerance.rest()));
+        Cents(u64::try_from(enough.div_ceil(whole)).unwrap_or(u64::MAX))
+    }
+
     /// A share of the amount, rounded half-up to cents (R14).
     pub fn share(self, basis_points: BasisPoints) -> Cents {
         self.times(basis_points.0, WHOLE_BASIS_POINTS)
@@ -88,6 +96,13 @@ impl BasisPoints {
     /// What remains of the whole.
     fn rest(self) -> u64 {
         WHOLE_BASIS_POINTS.saturating_sub(self.0)
+    }
+}
+
+/// As a percentage: `0.5 %`.
+impl fmt::Display for BasisPoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", decimal(u128::from(self.0), Decimals(2), 0))
     }
 }
 
@@ -187,6 +202,14 @@ impl Rate {
     /// `None` for zero: a coin without a price has no rate.
     pub fn new(hundred_millionths: u64) -> Option<Rate> {
         (hundred_millionths > 0).then_some(Rate(hundred_millionths))
+    }
+
+    /// What is left of the rate after a spread, rounded down and never nothing: the payer pays the fraction.
+    #[must_use]
+    pub fn less(self, spread: BasisPoints) -> Rate {
+        let kept = u128::from(self.0).saturating_mul(u128::from(spread.rest()));
+        let rest = kept.div_euclid(u128::from(WHOLE_BASIS_POINTS));
+        u64::try_from(rest).ok().and_then(Rate::new).unwrap_or(Rate(1))
     }
 
     /// Hundred-millionths of a dollar for one whole coin.

@@ -35,7 +35,7 @@ pub struct OfferedCoin {
     pub coin: CoinId,
     /// Its chain.
     pub chain: ChainId,
-    /// The accepted rate now.
+    /// The accepted rate now, less the payment's spread.
     pub rate: Rate,
 }
 
@@ -220,9 +220,9 @@ impl TransferLine {
     }
 }
 
-/// What can be chosen. Once money was seen that is only the coin it came in (R19).
+/// What can be chosen: while money is on its way, only the coin it comes in (R19).
 fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin], step: Step) -> Vec<CoinLine> {
-    let settled = payment.selection().filter(|_| payment.money_was_seen());
+    let settled = payment.selection().filter(|_| payment.money_is_on_its_way());
     let open = offered.iter().filter(|offer| settled.is_none_or(|selected| selected.coin == offer.coin));
     let line = |offer: &OfferedCoin| {
         let (chain, coin) = chains.coin(&offer.coin)?;

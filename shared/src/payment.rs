@@ -19,6 +19,7 @@ mod transfer;
 pub use fee::{Fee, FeeTerms};
 pub use id::{Code, IdempotencyKey, Name, NotAnId, PaymentId, Secret};
 pub use identity::{Identity, IdentityStep, KycStatus};
+pub use ledger::{AWAITED_SECONDS, Lateness};
 pub use quote::{QUOTE_SECONDS, Quote, Quotes};
 pub use refund::{
     CLAIM_SECONDS, ClaimHash, ClaimSecret, NotASecret, Refund, RefundReport, RefundStatus, Refundable,
@@ -27,7 +28,8 @@ pub(crate) use refund::{Claim, Confirmation, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Metadata, Request};
 pub use status::{Refusal, Status};
 pub use transfer::{
-    BlockAt, Movement, Price, Report, Sequence, Standing, Transfer, TransferId, TransferState,
+    BlockAt, HELD_RATE_SECONDS, Movement, Price, Report, Sequence, Standing, Transfer, TransferId,
+    TransferState,
 };
 
 use std::collections::BTreeMap;
@@ -101,6 +103,9 @@ pub struct Terms {
     pub fee: Fee,
     /// How much of what is due may be missing (R21).
     pub tolerance: BasisPoints,
+    /// How much less than the market's rate a coin is worth to this payment: the account's at creation, so that a watcher
+    /// days behind prices as one on time.
+    pub spread: BasisPoints,
     /// When it was created.
     pub created_at: Timestamp,
     /// Hashes of an `Idempotency-Key` and the request it came with.
@@ -123,6 +128,11 @@ impl Terms {
             FeePaidBy::Merchant => self.request.amount,
             FeePaidBy::Payer => self.request.amount.plus(self.fee.usd),
         }
+    }
+
+    /// What a coin is worth to this payment when the market says `accepted`.
+    pub fn rate(&self, accepted: Rate) -> Rate {
+        accepted.less(self.spread)
     }
 
     /// Exactly ten days after creation (R15).
@@ -198,7 +208,7 @@ pub struct Offer {
     pub coin: CoinId,
     /// Decimals of its unit.
     pub decimals: Decimals,
-    /// The accepted rate now.
+    /// The accepted rate now, before the payment's spread.
     pub rate: Rate,
     /// The payment's address of the coin's family, new or not.
     pub address: GivenAddress,

@@ -60,7 +60,7 @@ pub struct Quotation {
     pub as_of: Timestamp,
 }
 
-/// Why a coin has no rate now.
+/// Why a coin has no rate now. `Display` completes a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRate {
     /// Too few sources quoted a fresh price.
@@ -72,6 +72,28 @@ pub enum NoRate {
     /// Prices are fixed by the settings, and this one is not among them.
     #[error("the settings fix no price for it")]
     NotFixed,
+    /// Nobody has asked the sources for too long.
+    #[error("its last price is more than five minutes old")]
+    Stale,
+}
+
+impl NoRate {
+    const ALL: [NoRate; 4] = [NoRate::TooFew, NoRate::Disagreement, NoRate::NotFixed, NoRate::Stale];
+
+    /// As written in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NoRate::TooFew => "too_few",
+            NoRate::Disagreement => "disagreement",
+            NoRate::NotFixed => "not_fixed",
+            NoRate::Stale => "stale",
+        }
+    }
+
+    /// The reason of that name.
+    pub fn from_name(name: &str) -> Option<NoRate> {
+        NoRate::ALL.into_iter().find(|why| why.as_str() == name)
+    }
 }
 
 /// The rate that follows from what the sources say: the median of those that are fresh and no outliers (R20).

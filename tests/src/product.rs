@@ -171,6 +171,11 @@ impl Caller {
         self.get(&format!("{PAYMENTS}/{id}")).await
     }
 
+    /// Asks why a payment stands where it stands.
+    pub async fn explain(&self, id: &str) -> Answer {
+        self.get(&format!("{PAYMENTS}/{id}/explain")).await
+    }
+
     /// Lists payments.
     pub async fn list(&self, query: &str) -> Answer {
         self.get(&format!("{PAYMENTS}?{query}")).await
@@ -179,6 +184,11 @@ impl Caller {
     /// Cancels a payment.
     pub async fn cancel(&self, id: &str) -> Answer {
         self.post(&format!("{PAYMENTS}/{id}/cancel"), "").await
+    }
+
+    /// Accepts late money.
+    pub async fn accept_late(&self, id: &str) -> Answer {
+        self.post(&format!("{PAYMENTS}/{id}/accept-late"), "").await
     }
 
     /// Simulates a scenario of test mode.

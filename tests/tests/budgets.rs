@@ -147,6 +147,7 @@ async fn moves(bench: &Bench, shop: &Shop<'_>) {
         bench.cost(shop.test.cancel(&id)).await,
         &Budget { requests: 1, reads: 1.0, writes: 0.0 },
     );
+    accepted_late(bench, shop, &change).await;
     let (id, _) = made(shop).await;
     shop.test.simulate(&id, &json!({ "scenario": "reject_identity" })).await;
     let approve = json!({ "scenario": "approve_identity" });
@@ -160,6 +161,22 @@ async fn moves(bench: &Bench, shop: &Shop<'_>) {
     let confirm = json!({ "scenario": "confirm", "transfer_id": "a" });
     let cost = bench.cost(shop.test.simulate(&id, &confirm)).await;
     hold("a transfer that makes it paid", cost, &change);
+}
+
+async fn accepted_late(bench: &Bench, shop: &Shop<'_>, change: &Budget) {
+    let (id, _) = made(shop).await;
+    for scenario in ["approve_identity", "choose_coin"] {
+        shop.test.simulate(&id, &json!({ "scenario": scenario })).await;
+    }
+    shop.test.cancel(&id).await;
+    shop.test.simulate(&id, &json!({ "scenario": "transfer" })).await;
+    // The first call of its function's process.
+    shop.test.accept_late("11111111").await;
+    shop.test.explain("11111111").await;
+    let one = Budget { requests: 1, reads: 1.0, writes: 0.0 };
+    hold("explain", bench.cost(shop.test.explain(&id)).await, &one);
+    hold("late money accepted", bench.cost(shop.test.accept_late(&id)).await, change);
+    hold("late money accepted again", bench.cost(shop.test.accept_late(&id)).await, &one);
 }
 
 async fn coin_chosen(bench: &Bench, shop: &Shop<'_>) {
@@ -236,6 +253,7 @@ async fn insert_overdue(bench: &Bench, shop: &Shop<'_>) {
         request: Request::parse(&order().to_string()).unwrap(),
         fee: Fee { usd: Cents(50), free_tier: false },
         tolerance: BasisPoints::ZERO,
+        spread: BasisPoints::ZERO,
         created_at,
         idempotency: None,
     };

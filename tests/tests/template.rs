@@ -13,7 +13,7 @@ use shared::http::routes::{ROUTES, Route};
 use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
-const RIGHTS: [(&str, &str); 13] = [
+const RIGHTS: [(&str, &str); 15] = [
     ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
@@ -22,6 +22,12 @@ const RIGHTS: [(&str, &str); 13] = [
     ),
     ("get-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     ("cancel-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    (
+        "accept-late",
+        "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
+         AddressesTable PutItem",
+    ),
+    ("explain-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "simulate-payment",
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem UpdateItem, \

@@ -171,6 +171,17 @@ impl Depth {
     }
 }
 
+/// How deep a transfer must lie, and for which amounts that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthRule {
+    /// From this amount on; `None` from nothing on.
+    pub from: Option<Cents>,
+    /// Below this amount; `None` without an upper end.
+    pub below: Option<Cents>,
+    /// How deep.
+    pub depth: Depth,
+}
+
 /// What is wrong with the setting.
 #[derive(Debug, thiserror::Error)]
 #[error("CHAINS is wrong: {0}")]
@@ -225,8 +236,19 @@ impl Chain {
 
     /// How deep a transfer to a payment of `amount` must lie.
     pub fn depth(&self, amount: Cents) -> Depth {
-        let rule = self.depths.iter().find(|(below, _)| below.is_none_or(|below| amount < below));
-        rule.map_or(Depth::Blocks(u32::MAX), |(_, depth)| *depth)
+        self.depth_rule(amount).depth
+    }
+
+    /// The rule by which that is decided.
+    pub fn depth_rule(&self, amount: Cents) -> DepthRule {
+        let mut from = None;
+        for (below, depth) in &self.depths {
+            if below.is_none_or(|below| amount < below) {
+                return DepthRule { from, below: *below, depth: *depth };
+            }
+            from = *below;
+        }
+        DepthRule { from, below: None, depth: Depth::Blocks(u32::MAX) }
     }
 
     /// Blocks under which nothing of any amount is expected to be taken back.

@@ -5,7 +5,9 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::Reply;
+use crate::chain::CoinId;
 use crate::payment::{InvalidParameter, Refusal};
+use crate::rates::NoRate;
 use crate::store::StoreError;
 
 /// Why a call fails. `Display` is the `detail` of the answer.
@@ -42,8 +44,16 @@ pub enum ApiError {
     #[error("Idempotency-Key was already used with a different request")]
     IdempotencyKeyReused,
     /// The coin cannot be quoted now (R20).
-    #[error("There is no current rate for this coin. Try again in a minute")]
-    NoRate,
+    #[error("{coin} cannot be quoted at the moment: {why}. Try again in a minute")]
+    NoRate {
+        /// Which.
+        coin: CoinId,
+        /// What the sources did.
+        why: NoRate,
+    },
+    /// No coin at all can be quoted now.
+    #[error("No coin can be quoted at the moment. Try again in a minute")]
+    NothingOffered,
     /// Nobody looks for money on the coin's chain (R20: a coin that cannot be paid is not offered).
     #[error("This coin cannot be paid at the moment, because its chain is not watched")]
     NotWatched,
@@ -76,7 +86,9 @@ impl ApiError {
             ApiError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_parameter"),
             ApiError::Refused(_) => (StatusCode::BAD_REQUEST, "payment_state"),
             ApiError::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
-            ApiError::NoRate => (StatusCode::SERVICE_UNAVAILABLE, "rate_unavailable"),
+            ApiError::NoRate { .. } | ApiError::NothingOffered => {
+                (StatusCode::SERVICE_UNAVAILABLE, "rate_unavailable")
+            }
             ApiError::NotWatched => (StatusCode::SERVICE_UNAVAILABLE, "chain_not_watched"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ApiError::Internal(_) | ApiError::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -113,7 +125,8 @@ impl ApiError {
             | ApiError::Invalid(_)
             | ApiError::Refused(_)
             | ApiError::IdempotencyKeyReused
-            | ApiError::NoRate
+            | ApiError::NoRate { .. }
+            | ApiError::NothingOffered
             | ApiError::NotWatched
             | ApiError::Busy
             | ApiError::Internal(_)

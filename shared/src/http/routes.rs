@@ -18,12 +18,14 @@ const fn route(method: &'static str, path: &'static str, function: &'static str)
 }
 
 /// All routes; whatever else is called gets `no-route`.
-pub const ROUTES: [Route; 9] = [
+pub const ROUTES: [Route; 11] = [
     route("POST", "/api/v1/payments", "create-payment"),
     route("GET", "/api/v1/payments", "list-payments"),
     route("GET", "/api/v1/payments/{id}", "get-payment"),
     route("POST", "/api/v1/payments/{id}/cancel", "cancel-payment"),
     route("DELETE", "/api/v1/payments/{id}", "cancel-payment"),
+    route("POST", "/api/v1/payments/{id}/accept-late", "accept-late"),
+    route("GET", "/api/v1/payments/{id}/explain", "explain-payment"),
     route("POST", "/api/v1/test/payments/{id}/simulate", "simulate-payment"),
     route("GET", "/pay/{code}", "pay-page"),
     route("GET", "/pay/{code}/state", "payment-state"),

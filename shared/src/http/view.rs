@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ListQuery;
+use crate::explain::Explanation;
 use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
 use crate::payment::{Payment, Transfer};
@@ -14,6 +15,13 @@ use crate::store::Page;
 pub struct OnePayment {
     success: bool,
     payment: PaymentView,
+}
+
+/// The body of an answer that explains a payment.
+#[derive(Debug, Serialize)]
+pub struct OneExplanation {
+    success: bool,
+    explanation: Explanation,
 }
 
 /// A list's answer.
@@ -85,6 +93,13 @@ impl OnePayment {
     /// The answer about `payment` at `now`, with links under `base_url`.
     pub fn new(payment: &Payment, base_url: &str, now: Timestamp) -> Result<OnePayment, serde_json::Error> {
         Ok(OnePayment { success: true, payment: PaymentView::new(payment, base_url, now)? })
+    }
+}
+
+impl OneExplanation {
+    /// The answer with that explanation.
+    pub fn new(explanation: Explanation) -> OneExplanation {
+        OneExplanation { success: true, explanation }
     }
 }
 

@@ -62,6 +62,17 @@ impl Credit {
         Units(u128::try_from(share.to_integer()).unwrap_or(u128::MAX)).min(whole)
     }
 
+    /// The exact dollars as a fraction in lowest terms: `4999/100`.
+    pub fn fraction(&self) -> String {
+        let dollars = &self.0 / BigUint::from(100_u32);
+        format!("{}/{}", dollars.numer(), dollars.denom())
+    }
+
+    /// Whether it is whole cents.
+    pub fn is_whole(&self) -> bool {
+        self.0.is_integer()
+    }
+
     /// What of `due` is not covered, rounded up to cents.
     pub fn missing(&self, due: Cents) -> Cents {
         due.minus(self.floor())

@@ -63,7 +63,14 @@ fn payment(mode: Mode, title: &str, description: Option<&str>) -> Payment {
         metadata: Some(Metadata::parse(r#"{"internal_note":"margin is 80 %"}"#).unwrap()),
     };
     let fee = Fee { usd: Cents(50), free_tier: false };
-    let terms = Terms { request, fee, tolerance: BasisPoints::ZERO, created_at: CREATED, idempotency: None };
+    let terms = Terms {
+        request,
+        fee,
+        tolerance: BasisPoints::ZERO,
+        spread: BasisPoints::ZERO,
+        created_at: CREATED,
+        idempotency: None,
+    };
     let id = PaymentId::new(CREATED.0 * 1_000, [7; 10], Code::from_random(8_675_309_123));
     Payment::new(id, MerchantId::new("mer_northwind"), mode, terms)
 }
@@ -303,13 +310,16 @@ fn nobody_is_asked_to_send_twice_what_is_on_its_way() {
 }
 
 #[test]
-fn r19_once_money_was_seen_only_its_coin_can_be_chosen() {
+fn r19_while_money_is_on_its_way_only_its_coin_can_be_chosen_and_then_any() {
     let coins = |payment: &Payment| {
         let lines = view(payment, at(130)).coins;
         lines.into_iter().map(|line| line.coin).collect::<Vec<_>>().join(" ")
     };
     let payment = chosen(Mode::Live, "ETH");
     assert_eq!((coins(&payment).as_str(), coins(&sent(&payment, 40, 1, 120)).as_str()), ("ETH USDC", "ETH"));
+    let counted = sent(&payment, 40, CONFIRMATIONS, 120);
+    assert_eq!(coins(&counted), "ETH USDC");
+    assert!(page(&counted, at(130)).contains("Pay with another coin"));
 }
 
 #[test]

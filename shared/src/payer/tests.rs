@@ -6,7 +6,9 @@ use lambda_http::http::Response;
 use lambda_http::{Body, Request};
 
 use super::*;
+use crate::chain::CoinId;
 use crate::payment::{Refusal, Status};
+use crate::rates::NoRate;
 
 const CODE: &str = "11EDcEAE";
 
@@ -50,8 +52,12 @@ fn r13_a_refusal_says_why_has_its_word_and_leads_back() {
     let ended = refused(Refusal::Ended { status: Status::Paid }.into(), CODE);
     assert_eq!((ended.status(), header(&ended, "x-error-code")), (StatusCode::BAD_REQUEST, "payment_state"));
     assert!(ended.body().contains("Payment is paid.") && ended.body().contains(r#"href="/pay/11EDcEAE""#));
-    let no_rate = refused(ApiError::NoRate, CODE);
+    let coin = CoinId::new("ETH").unwrap();
+    let no_rate = refused(ApiError::NoRate { coin, why: NoRate::Disagreement }, CODE);
     assert_eq!(no_rate.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        no_rate.body().contains("ETH cannot be quoted at the moment: fewer than 2 sources agree on a price.")
+    );
     let broken = refused(ApiError::internal("the table burns"), CODE);
     assert!(!broken.body().contains("burns"));
 }

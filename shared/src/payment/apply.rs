@@ -88,7 +88,7 @@ impl Payment {
             }
         }
         let other_coin = self.progress.selection.as_ref().is_some_and(|selected| selected.coin != *coin);
-        if other_coin && self.money_was_seen() {
+        if other_coin && self.money_is_on_its_way() {
             return Err(Refusal::CoinSettled);
         }
         if self.local(now) >= self.terms.expires_at() {
@@ -105,7 +105,8 @@ impl Payment {
     fn choose(&mut self, offer: Offer, now: Timestamp) -> Result<(), Refusal> {
         self.may_choose(&offer.coin, now)?;
         let usd = self.still_due();
-        let worth = Units::worth(usd, offer.rate, offer.decimals);
+        let rate = self.terms.rate(offer.rate);
+        let worth = Units::worth(usd, rate, offer.decimals);
         let units =
             worth.and_then(|units| units.payable(offer.decimals)).map_err(|_| Refusal::NotExpressible)?;
         let given = self.address_of(&offer.address.family).map(|given| given.address.clone());
@@ -115,7 +116,7 @@ impl Payment {
         });
         let issued_at = self.local(now);
         let until = issued_at.plus(QUOTE_SECONDS);
-        let Offer { coin, decimals, rate, .. } = offer;
+        let Offer { coin, decimals, .. } = offer;
         let quote = Quote { coin: coin.clone(), usd, decimals, units, rate, issued_at, until };
         let Progress { quotes, transfers, selection, .. } = &mut self.progress;
         let relied_on = quotes.clone();
@@ -198,7 +199,11 @@ impl Payment {
         }
     }
 
-    fn report(&mut self, report: Report) {
+    /// Reports carry the market's rates, the same for every payment; what is pinned is the payment's own.
+    fn report(&mut self, mut report: Report) {
+        for (_, rate) in &mut report.rates {
+            *rate = self.terms.rate(*rate);
+        }
         let after_end = self.progress.ending.is_some();
         let id = report.movement.id.clone();
         let known = self.progress.transfers.entry(id).or_insert_with(|| Transfer::new(&report, after_end));

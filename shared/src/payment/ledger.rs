@@ -6,7 +6,23 @@ use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::{Cents, Credit};
 
 /// How long money on its way, or lost and perhaps coming back, holds a payment open (R15).
-const AWAITED_SECONDS: u64 = 3 * DAY_SECONDS;
+pub const AWAITED_SECONDS: u64 = 3 * DAY_SECONDS;
+
+/// Why a transfer is late (R15, R23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lateness {
+    /// The payment had ended when it was first reported.
+    Ended,
+    /// It was first seen when the ten days were over.
+    Overdue,
+    /// It lies above the height at which its chain closed the window.
+    AboveWindow {
+        /// Where it lies.
+        height: u64,
+        /// The last height in time.
+        last: u64,
+    },
+}
 
 impl Payment {
     /// Where it stands at `now`. Without an address, time alone expires it (R15).
@@ -118,7 +134,15 @@ impl Payment {
         transfer.state(&self.progress.quotes)
     }
 
-    /// Whether any transfer was seen that is still there: the coin is settled then (R19).
+    /// Whether any transfer is there that does not count yet: the coin is settled until it does (R19).
+    pub fn money_is_on_its_way(&self) -> bool {
+        self.transfers().any(|transfer| match self.state(transfer) {
+            TransferState::Seen | TransferState::Confirming => true,
+            TransferState::Counted | TransferState::Lost => false,
+        })
+    }
+
+    /// Whether any transfer was seen that is still there.
     pub fn money_was_seen(&self) -> bool {
         self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming | TransferState::Counted => true,
@@ -157,16 +181,34 @@ impl Payment {
     }
 
     fn is_in_time(&self, transfer: &Transfer) -> bool {
+        self.lateness(transfer).is_none()
+    }
+
+    /// Why a transfer is late; `None` for one in time.
+    pub fn lateness(&self, transfer: &Transfer) -> Option<Lateness> {
         if transfer.after_end {
-            return false;
+            return Some(Lateness::Ended);
         }
         let expires_at = self.terms.expires_at();
-        let sighted = transfer.unconfirmed_at.is_some_and(|at| at < expires_at);
-        let closed_at = self.progress.windows.get(&transfer.movement().chain);
-        let in_block = transfer.first_block().is_some_and(|block| {
-            block.time <= expires_at && closed_at.is_none_or(|closed_at| block.height <= *closed_at)
-        });
-        sighted || in_block
+        if transfer.unconfirmed_at.is_some_and(|at| at < expires_at) {
+            return None;
+        }
+        let Some(block) = transfer.first_block().filter(|block| block.time <= expires_at) else {
+            return Some(Lateness::Overdue);
+        };
+        let closed_at = self.progress.windows.get(&transfer.movement().chain).copied();
+        let above = closed_at.filter(|closed_at| block.height > *closed_at);
+        above.map(|last| Lateness::AboveWindow { height: block.height, last })
+    }
+
+    /// The last height in time of each chain that has closed the window (R15).
+    pub fn windows(&self) -> impl Iterator<Item = (&ChainId, u64)> {
+        self.progress.windows.iter().map(|(chain, height)| (chain, *height))
+    }
+
+    /// When the merchant accepted late money, if that happened.
+    pub fn late_accepted_at(&self) -> Option<Timestamp> {
+        self.progress.late_accepted_at
     }
 
     /// The greatest height at which known money in time lies: closing a window never makes that late.

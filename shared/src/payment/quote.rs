@@ -27,7 +27,7 @@ pub struct Quote {
     pub decimals: Decimals,
     /// What settles that, rounded up.
     pub units: Units,
-    /// The market's rate that it was made from.
+    /// The rate that it was made from: the market's, less the payment's spread.
     pub rate: Rate,
     /// When it was made.
     pub issued_at: Timestamp,

@@ -98,8 +98,8 @@ pub enum Refusal {
     /// A coin can be chosen only after identity is approved (R19).
     #[error("Identity must be approved before a coin can be chosen")]
     IdentityRequired,
-    /// The coin is settled once money was seen (R19).
-    #[error("A transfer was seen, so the coin cannot be changed")]
+    /// The coin is settled while money is on its way (R19).
+    #[error("A transfer was seen and is not yet counted, so the coin cannot be changed")]
     CoinSettled,
     /// What was sent is enough once it counts.
     #[error("Nothing is left to pay")]

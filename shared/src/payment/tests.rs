@@ -44,6 +44,7 @@ fn payment(mode: Mode) -> Payment {
         request: request(DUE),
         fee,
         tolerance: BasisPoints::ZERO,
+        spread: BasisPoints::ZERO,
         created_at: CREATED,
         idempotency: None,
     };
@@ -394,17 +395,88 @@ fn r18_a_rejected_payer_has_three_attempts_in_all() {
 }
 
 #[test]
-fn r19_a_coin_needs_identity_and_is_settled_once_money_was_seen() {
+fn r19_a_coin_needs_identity_and_is_settled_while_money_is_on_its_way() {
     assert_eq!(
         payment(Mode::Live).apply(Event::Choose(offer("ETH", 1)), at(1)),
         Err(Refusal::IdentityRequired)
     );
     let changed = chosen().apply(Event::Choose(offer("USDC", 1)), at(11)).unwrap();
     assert_eq!(changed.selection().unwrap().coin, coin("USDC"));
-    let partial = counted(&changed, 0, 1, 60);
-    assert_eq!(partial.apply(Event::Choose(offer("ETH", 1)), at(61)), Err(Refusal::CoinSettled));
+    for on_its_way in [Standing::Unconfirmed { at: at(60) }, in_block(60, REQUIRED - 1)] {
+        let coming = changed.apply(Event::Reported(report(0, 1, 1, on_its_way)), at(60)).unwrap();
+        assert_eq!(coming.apply(Event::Choose(offer("ETH", 1)), at(61)), Err(Refusal::CoinSettled));
+        let rest = coming.apply(Event::Choose(offer("USDC", 1)), at(61)).unwrap();
+        assert_eq!(rest.quote().unwrap().usd, Cents(7_500));
+    }
+}
+
+/// What came is counted, so nothing can be credited twice: the rest is a quote like any other (decision 6).
+#[test]
+fn r19_the_rest_can_be_paid_in_another_coin_once_what_came_counts() {
+    let partial = counted(&chosen(), 0, 1, 60);
     let rest = partial.apply(Event::Choose(offer("USDC", 1)), at(61)).unwrap();
-    assert_eq!(rest.quote().unwrap().usd, Cents(7_500));
+    let quote = rest.quote().unwrap().clone();
+    assert_eq!((quote.coin, quote.usd, rest.still_due()), (coin("USDC"), Cents(7_500), Cents(7_500)));
+    let in_usdc = Movement { coin: coin("USDC"), ..movement(1, quote.units.0) };
+    let paid = Report { movement: in_usdc, ..report(1, quote.units.0, 2, in_block(90, REQUIRED)) };
+    let paid = rest.apply(Event::Reported(paid), at(100)).unwrap();
+    assert_eq!((paid.recorded_status(), paid.received()), (Status::Paid, DUE));
+    // A re-organisation that takes the first coin's money leaves what came in the second.
+    let lost = Standing::Lost { block: Some(BlockAt { height: 5, time: at(60) }), at: at(110) };
+    let back = paid.apply(Event::Reported(report(0, 1, 3, lost)), at(110)).unwrap();
+    assert_eq!((back.recorded_status(), back.received()), (Status::PartiallyPaid, Cents(7_500)));
+}
+
+proptest! {
+    #[test]
+    fn r21_the_quoted_units_settle_the_dollars_exactly_at_any_spread(
+        spread in 0..=2_000_u64, rate in 1..u64::MAX / 2, cents in 1..100_000_000_u64, decimals in 0..=18_u8,
+    ) {
+        let Some(quoted) = with_spread(spread, cents).quoted(rate, decimals) else { return Ok(()) };
+        let quote = quoted.quote().unwrap().clone();
+        prop_assert!(quote.rate <= Rate::new(rate).unwrap());
+        let movement = Movement { decimals: quote.decimals, ..movement(0, quote.units.0) };
+        let report = Report { movement, ..report(0, 1, 1, in_block(60, REQUIRED)) };
+        let paid = quoted.apply(Event::Reported(report), at(60)).unwrap();
+        prop_assert_eq!((paid.recorded_status(), paid.received(), paid.overpaid()), (Status::Paid, Cents(cents), Cents::ZERO));
+    }
+}
+
+impl Payment {
+    /// With a quote, if the amount can be expressed.
+    fn quoted(&self, rate: u64, decimals: u8) -> Option<Payment> {
+        let (rate, decimals) = (Rate::new(rate).unwrap(), Decimals::new(decimals).unwrap());
+        let offer = Offer { decimals, rate, ..offer("ETH", 1) };
+        self.apply(Event::Choose(offer), at(10))
+            .ok()
+            .filter(|payment| payment.quote().unwrap().units > Units(0))
+    }
+}
+
+fn with_spread(basis_points: u64, cents: u64) -> Payment {
+    let Payment { id, merchant, mode, terms, progress } = approved();
+    let terms =
+        Terms { request: request(Cents(cents)), spread: BasisPoints::new(basis_points).unwrap(), ..terms };
+    Payment { id, merchant, mode, terms, progress }
+}
+
+#[test]
+fn r20_a_spread_makes_the_payer_send_more_and_prices_what_the_market_prices_alike() {
+    let payment = with_spread(100, 10_000);
+    let quoted = payment.quoted(200_000_000_000, 18).unwrap();
+    let quote = quoted.quote().unwrap();
+    // 100 USD at 2,000 less one percent.
+    assert_eq!(
+        (quote.rate.to_string(), quote.units.display(quote.decimals)),
+        ("1980.00".into(), "0.05050506".into())
+    );
+    let seconds = 10 + QUOTE_SECONDS;
+    let lapsed = counted(&quoted, 0, 4, seconds);
+    let kept = market(at(seconds).minute()).get() / 100 * 99;
+    let priced = lapsed.transfers().next().unwrap().price(lapsed.quotes());
+    assert_eq!(priced, Price::Market(Rate::new(kept).unwrap()));
+    let steepest = Rate::new(1).unwrap().less(BasisPoints::WHOLE);
+    assert_eq!(steepest.get(), 1, "a rate is never nothing");
 }
 
 #[test]

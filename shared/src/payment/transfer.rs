@@ -9,7 +9,7 @@ use crate::moment::{DAY_SECONDS, Minute, Timestamp};
 use crate::money::{Credit, Decimals, Rate, Units};
 
 /// Money that is not in a block this long after it was first seen loses the rate that was held for it (R20).
-const HELD_RATE_SECONDS: u64 = DAY_SECONDS;
+pub const HELD_RATE_SECONDS: u64 = DAY_SECONDS;
 
 /// One movement of money, for ever: `chain:txid:vout`, `chain:txid:asset:address:k`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +104,7 @@ pub struct Report {
     pub at: Timestamp,
     /// Where it is.
     pub standing: Standing,
-    /// Accepted rates of the coin that may be needed to price it.
+    /// Accepted rates of the coin that may be needed to price it, as the market has them.
     pub rates: Vec<(Minute, Rate)>,
 }
 
@@ -122,7 +122,7 @@ pub struct Transfer {
     pub(crate) latest: (Sequence, Standing),
     /// The earliest report of it being deep enough to count.
     pub(crate) deep_since: Option<Timestamp>,
-    /// Accepted rates, by minute.
+    /// Accepted rates less the payment's spread, by minute.
     pub(crate) rates: BTreeMap<Minute, Rate>,
     /// Whether the payment had ended when the transfer was first reported.
     pub(crate) after_end: bool,
@@ -158,7 +158,7 @@ impl TransferState {
 pub enum Price<'a> {
     /// The quote that held when it was first seen.
     Quote(&'a Quote),
-    /// The accepted rate of that minute.
+    /// The accepted rate of its minute, less the payment's spread.
     Market(Rate),
     /// There is no accepted rate for that minute yet.
     Awaited(Minute),
@@ -233,6 +233,11 @@ impl Transfer {
     /// The first block it was in.
     pub fn first_block(&self) -> Option<BlockAt> {
         self.first_block.map(|(_, block)| block)
+    }
+
+    /// When it was first seen outside a block.
+    pub fn unconfirmed_at(&self) -> Option<Timestamp> {
+        self.unconfirmed_at
     }
 
     /// Blocks on it, its own included, up to what is required.

@@ -1,9 +1,10 @@
 //! One refresh: ask the sources, accept what they agree on, keep it under its minute.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
+use super::NoRate;
 use super::sources::Sources;
 use crate::clock::Clock;
 use crate::money::Rate;
@@ -14,8 +15,8 @@ use crate::store::{Store, StoreError};
 pub struct Refreshed {
     /// Has a rate for this minute.
     pub accepted: Vec<String>,
-    /// Has none, because the sources failed or disagree.
-    pub missing: Vec<String>,
+    /// Has none, and why.
+    pub missing: BTreeMap<String, NoRate>,
 }
 
 /// Refreshes the rate of each symbol; one without a rate does not keep the others from theirs.
@@ -26,13 +27,13 @@ pub async fn refresh(
     clock: Clock,
 ) -> Result<Refreshed, StoreError> {
     let mut accepted = Vec::new();
-    let mut missing = Vec::new();
+    let mut missing = BTreeMap::new();
     for (symbol, rate) in sources.rates(symbols).await {
         match rate {
             Ok(rate) => accepted.push((symbol, rate)),
             Err(reason) => {
                 tracing::warn!(symbol, %reason, "no rate is accepted");
-                missing.push(symbol);
+                missing.insert(symbol, reason);
             }
         }
     }
@@ -43,7 +44,7 @@ pub async fn refresh(
     let put = async |(symbol, rate): &(String, Rate)| store.put_rate(symbol, minute, *rate).await;
     // All are tried before the first failure is told.
     join_all(accepted.iter().map(put)).await.into_iter().collect::<Result<(), StoreError>>()?;
-    store.put_market(&accepted, at).await?;
+    store.put_market(&accepted, &missing, at).await?;
     Ok(Refreshed { accepted: accepted.into_iter().map(|(symbol, _)| symbol).collect(), missing })
 }
 
@@ -67,10 +68,18 @@ mod tests {
         let refreshed = refresh(&store, &sources, &symbols(), Clock::default()).await.unwrap();
         assert_eq!(
             refreshed,
-            Refreshed { accepted: vec!["ETH".to_owned()], missing: vec!["USDC".to_owned()] }
+            Refreshed {
+                accepted: vec!["ETH".to_owned()],
+                missing: [("USDC".to_owned(), NoRate::NotFixed)].into()
+            }
         );
         let market = store.market(&[], Clock::default().now()).await.unwrap();
         assert_eq!(market.rates, [("ETH".to_owned(), "2500".parse().unwrap())].into());
+        assert_eq!(
+            market.rate("USDC"),
+            Err(NoRate::NotFixed),
+            "the reason is told to whoever asks for a quote"
+        );
     }
 
     #[tokio::test]

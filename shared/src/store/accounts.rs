@@ -73,6 +73,11 @@ impl Store {
         self.set_on_account(merchant, "state", s(state.as_str())).await
     }
 
+    /// Sets what an account's new payments keep of the market's rate; whether there is such an account.
+    pub async fn set_spread(&self, merchant: &MerchantId, spread: BasisPoints) -> Result<bool, StoreError> {
+        self.set_on_account(merchant, "spread_basis_points", n(spread.get())).await
+    }
+
     /// Gives an account its extended key for a family of chains; whether there is such an account.
     pub async fn set_xpub(
         &self,
@@ -185,6 +190,7 @@ fn write(account: &Account) -> Item {
         ("fee_basis_points", account.fee_rate.map(BasisPoints::get)),
         ("fee_minimum_cents", account.fee_minimum.map(|cents| cents.0)),
         ("free_volume_cents", account.free_volume.map(|cents| cents.0)),
+        ("spread_basis_points", Some(account.spread.get()).filter(|spread| *spread > 0)),
     ];
     for (name, value) in terms {
         item.extend(value.map(|value| (name.to_owned(), n(value))));
@@ -196,7 +202,10 @@ fn write(account: &Account) -> Item {
 fn read(item: &Item, now: Timestamp) -> Result<Account, StoreError> {
     let malformed = |name: &str| StoreError::Malformed(format!("`{name}` of an account"));
     let secret = URL_SAFE_NO_PAD.decode(text(item, "secret")?).map_err(|_| malformed("secret"))?;
-    let fee_rate = optional_number(item, "fee_basis_points")?;
+    let share = |name: &str| {
+        let number = optional_number(item, name)?;
+        number.map(|number| BasisPoints::new(number).ok_or_else(|| malformed(name))).transpose()
+    };
     let xpubs = item.iter().filter_map(|(name, xpub)| {
         Some((name.strip_prefix("xpub_")?.to_owned(), xpub.as_s().ok()?.to_owned()))
     });
@@ -205,11 +214,10 @@ fn read(item: &Item, now: Timestamp) -> Result<Account, StoreError> {
         name: text(item, "name")?.to_owned(),
         state: AccountState::from_name(text(item, "state")?).ok_or_else(|| malformed("state"))?,
         secret: Secret::new(secret.try_into().map_err(|_| malformed("secret"))?),
-        fee_rate: fee_rate
-            .map(|rate| BasisPoints::new(rate).ok_or_else(|| malformed("fee_basis_points")))
-            .transpose()?,
+        fee_rate: share("fee_basis_points")?,
         fee_minimum: optional_number(item, "fee_minimum_cents")?.map(Cents),
         free_volume: optional_number(item, "free_volume_cents")?.map(Cents),
+        spread: share("spread_basis_points")?.unwrap_or_default(),
         xpubs: xpubs.collect::<BTreeMap<_, _>>(),
         volume_used: optional_number(item, &volume_attribute(now))?.map(Cents).unwrap_or_default(),
     })

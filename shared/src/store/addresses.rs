@@ -9,7 +9,7 @@ use super::attribute::{Item, n, s, text};
 use super::{Store, StoreError, failed};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
-use crate::payment::{Code, GivenAddress};
+use crate::payment::{Code, GivenAddress, Payment};
 
 /// New addresses are spread over this many partitions, so that no watcher's list is one hot spot.
 pub const WATCH_SHARDS: u64 = 4;
@@ -75,6 +75,22 @@ impl Store {
             .await
             .map(|_| ())
             .map_err(failed)
+    }
+
+    /// Puts the addresses of a payment on their lists again: a change after its end starts the thirty days anew (R23).
+    ///
+    /// From now on, not for the past: what lies in blocks that were scanned while it was not watched is not found by this.
+    pub async fn keep_watching(&self, payment: &Payment, now: Timestamp) -> Result<(), StoreError> {
+        if !payment.is_live() {
+            return Ok(());
+        }
+        let code = payment.id().code();
+        for given in payment.addresses() {
+            let watched =
+                Watched { address: given.address.clone(), code, listed_at: now, heights: BTreeMap::new() };
+            self.list_address(&given.family, &watched).await?;
+        }
+        Ok(())
     }
 
     /// Hands over what was listed for a family at `since` or later, by the consistent state of the table; one after

@@ -19,7 +19,7 @@ use crate::chain::block::OutPoint;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::Rate;
 use crate::payment::BlockAt;
-use crate::rates::MAX_AGE_SECONDS;
+use crate::rates::{MAX_AGE_SECONDS, NoRate};
 
 /// Longer than any transfer waits to count or to come back.
 const BLOCK_KEPT_SECONDS: u64 = 60 * DAY_SECONDS;
@@ -35,6 +35,12 @@ const BLOCK_PAGES: usize = 40;
 
 /// Bytes of a block's hash that are kept: enough that nobody finds another block with the same.
 const KEPT_HASH: usize = 16;
+
+/// Before a symbol: its newest accepted rate.
+const PRICED: &str = "rate_";
+
+/// Before a symbol: why the last run accepted none.
+const UNPRICED: &str = "none_";
 
 /// The first bytes of a block's hash.
 pub type BlockHash = [u8; KEPT_HASH];
@@ -120,8 +126,18 @@ pub struct TouchedTransfer {
 pub struct Market {
     /// Accepted rates by symbol, none older than five minutes (R20).
     pub rates: BTreeMap<String, Rate>,
+    /// Why a symbol had none in the last run.
+    pub unpriced: BTreeMap<String, NoRate>,
     /// How far each chain was scanned.
     pub heights: BTreeMap<ChainId, u64>,
+}
+
+impl Market {
+    /// The rate of a symbol, or why there is none.
+    pub fn rate(&self, symbol: &str) -> Result<Rate, NoRate> {
+        let why = || self.unpriced.get(symbol).copied().unwrap_or(NoRate::Stale);
+        self.rates.get(symbol).copied().ok_or_else(why)
+    }
 }
 
 impl Store {
@@ -304,7 +320,10 @@ impl Store {
         let mut market = Market::default();
         for item in found.responses.unwrap_or_default().remove(table).unwrap_or_default() {
             match (text(&item, "chain")?, text(&item, "entry")?) {
-                ("rates", _) => market.rates = read_rates(&item, now)?,
+                ("rates", _) => {
+                    market.rates = read_rates(&item, now)?;
+                    market.unpriced = read_unpriced(&item, now)?;
+                }
                 (chain, _) => {
                     let chain = ChainId::new(chain).ok_or_else(|| StoreError::Malformed("`chain`".into()))?;
                     market.heights.insert(chain, number(&item, "height")?);
@@ -314,27 +333,48 @@ impl Store {
         Ok(market)
     }
 
-    /// Makes rates that were accepted `at` the market's.
-    pub async fn put_market(&self, rates: &[(String, Rate)], at: Timestamp) -> Result<(), StoreError> {
-        if rates.is_empty() {
-            return Ok(());
-        }
+    /// Makes rates that were accepted `at` the market's, and notes why the others were not.
+    ///
+    /// Unless a later run was here already: two that overlap must not put the older prices over the newer.
+    pub async fn put_market(
+        &self,
+        rates: &[(String, Rate)],
+        missing: &BTreeMap<String, NoRate>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut update = self
             .client
             .update_item()
             .table_name(&self.tables.chains)
             .key("chain", s("rates"))
             .key("entry", s("latest"));
-        let mut sets = Vec::new();
+        let mut sets = vec!["#at = :at".to_owned()];
         for (place, (symbol, rate)) in rates.iter().enumerate() {
             sets.push(format!("#r{place} = :r{place}"));
             let value = HashMap::from([("rate".to_owned(), n(rate.get())), ("at".to_owned(), n(at.0))]);
             update = update
-                .expression_attribute_names(format!("#r{place}"), format!("rate_{symbol}"))
+                .expression_attribute_names(format!("#r{place}"), format!("{PRICED}{symbol}"))
                 .expression_attribute_values(format!(":r{place}"), AttributeValue::M(value));
         }
-        let update = update.update_expression(format!("SET {}", sets.join(", ")));
-        update.send().await.map(|_| ()).map_err(failed)
+        for (place, (symbol, why)) in missing.iter().enumerate() {
+            sets.push(format!("#n{place} = :n{place}"));
+            let value = HashMap::from([("why".to_owned(), s(why.as_str())), ("at".to_owned(), n(at.0))]);
+            update = update
+                .expression_attribute_names(format!("#n{place}"), format!("{UNPRICED}{symbol}"))
+                .expression_attribute_values(format!(":n{place}"), AttributeValue::M(value));
+        }
+        let update = update
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .condition_expression("attribute_not_exists(#at) OR #at <= :at")
+            .expression_attribute_names("#at", "at")
+            .expression_attribute_values(":at", n(at.0));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 
@@ -402,7 +442,7 @@ fn read_transfer(item: &Item) -> Result<(TouchedBlock, TouchedTransfer), StoreEr
 fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, StoreError> {
     let mut rates = BTreeMap::new();
     for (name, value) in item {
-        let Some(symbol) = name.strip_prefix("rate_") else { continue };
+        let Some(symbol) = name.strip_prefix(PRICED) else { continue };
         let accepted = value.as_m().map_err(|_| malformed(name))?;
         let rate = Rate::new(number(accepted, "rate")?).ok_or_else(|| malformed(name))?;
         if now.since(Timestamp(number(accepted, "at")?)) <= MAX_AGE_SECONDS {
@@ -410,4 +450,18 @@ fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, Sto
         }
     }
     Ok(rates)
+}
+
+/// Reasons from the last minutes: an older one says nothing about why there is no rate now.
+fn read_unpriced(item: &Item, now: Timestamp) -> Result<BTreeMap<String, NoRate>, StoreError> {
+    let mut unpriced = BTreeMap::new();
+    for (name, value) in item {
+        let Some(symbol) = name.strip_prefix(UNPRICED) else { continue };
+        let told = value.as_m().map_err(|_| malformed(name))?;
+        let why = NoRate::from_name(text(told, "why")?).ok_or_else(|| malformed(name))?;
+        if now.since(Timestamp(number(told, "at")?)) <= MAX_AGE_SECONDS {
+            unpriced.insert(symbol.to_owned(), why);
+        }
+    }
+    Ok(unpriced)
 }

@@ -24,7 +24,14 @@ fn payment(number: u64, expires_at: Timestamp) -> Payment {
     };
     let created_at = expires_at.minus(LIFETIME_SECONDS);
     let fee = Fee { usd: Cents(1), free_tier: false };
-    let terms = Terms { request, fee, tolerance: BasisPoints::ZERO, created_at, idempotency: None };
+    let terms = Terms {
+        request,
+        fee,
+        tolerance: BasisPoints::ZERO,
+        spread: BasisPoints::ZERO,
+        created_at,
+        idempotency: None,
+    };
     let id = PaymentId::new(created_at.0 * 1_000, [0; 10], Code::from_random(number * 7_919));
     Payment::new(id, MerchantId::new("mer_1"), Mode::Live, terms)
 }

@@ -16,6 +16,8 @@ async fn every_call(caller: &Caller, id: &str) -> Vec<Answer> {
         caller.read(id).await,
         caller.list("").await,
         caller.cancel(id).await,
+        caller.accept_late(id).await,
+        caller.explain(id).await,
         caller.call("DELETE", &format!("{PAYMENTS}/{id}"), &[], Vec::new()).await,
         caller.simulate(id, &json!({ "scenario": "pay" })).await,
     ]
@@ -67,8 +69,8 @@ fn r1_a_key_does_only_what_its_scopes_say() {
         let shop = product.shop().await;
         let id = shop.test.created("5").await;
         for (scope, may) in [
-            (Scope::PaymentsRead, [false, true, true, false, false, false]),
-            (Scope::PaymentsWrite, [true, false, false, true, true, true]),
+            (Scope::PaymentsRead, [false, true, true, false, false, true, false, false]),
+            (Scope::PaymentsWrite, [true, false, false, true, true, false, true, true]),
         ] {
             let id = if scope == Scope::PaymentsRead { id.clone() } else { shop.test.created("5").await };
             let key = product.key(&shop.account.merchant, Mode::Test, &[scope], None).await;
@@ -152,7 +154,12 @@ fn r4_a_payment_that_is_not_the_callers_never_was() {
         let (id, code) = (made["id"].as_str().unwrap(), made["short_code"].as_str().unwrap());
         for other in [&rival.test, &rival.live, &shop.live] {
             for name in [id, code] {
-                for answer in [other.read(name).await, other.cancel(name).await] {
+                for answer in [
+                    other.read(name).await,
+                    other.cancel(name).await,
+                    other.accept_late(name).await,
+                    other.explain(name).await,
+                ] {
                     answer.assert_refused(404, "payment_not_found", "Payment not found");
                 }
                 let simulated = other.simulate(name, &json!({ "scenario": "pay" })).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use shared::money::BasisPoints;
 use tests::answer::Answer;
 use tests::product::{Caller, shared};
 
@@ -176,7 +177,7 @@ fn r18_a_rejected_payer_may_try_three_times_in_all() {
 }
 
 #[test]
-fn r19_a_coin_needs_identity_and_is_settled_once_money_was_seen() {
+fn r19_a_coin_needs_identity_and_is_settled_while_money_is_on_its_way() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = shop.test.created("10").await;
@@ -190,10 +191,51 @@ fn r19_a_coin_needs_identity_and_is_settled_once_money_was_seen() {
         assert_eq!((&first["coin_amount"], &second["coin_amount"]), (&json!("0.004"), &json!("10")));
         play(&shop.test, &id, &[unconfirmed(10, "a")]).await;
         let settled = shop.test.simulate(&id, &choose("ETH")).await;
-        settled.assert_refused(400, "payment_state", "A transfer was seen, so the coin cannot be changed");
+        let detail = "A transfer was seen and is not yet counted, so the coin cannot be changed";
+        settled.assert_refused(400, "payment_state", detail);
         // A new quote in the same coin is for the rest.
         let rest = play(&shop.test, &id, &[choose("USDC")]).await.payment();
         assert_eq!((&rest["selected_coin"], &rest["coin_amount"]), (&json!("USDC"), &json!("9")));
+    });
+}
+
+#[test]
+fn r19_the_rest_can_be_paid_in_another_coin_once_what_came_counts() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        let confirm = json!({ "scenario": "confirm", "transfer_id": "a" });
+        play(&shop.test, &id, &[approve(), choose("USDC"), unconfirmed(10, "a"), confirm]).await;
+        let rest = play(&shop.test, &id, &[choose("ETH")]).await.payment();
+        assert_eq!((&rest["selected_coin"], &rest["coin_amount"]), (&json!("ETH"), &json!("0.0036")));
+        let paid = play(&shop.test, &id, &[transfer(90, "b")]).await;
+        assert_eq!(sums(&paid), (json!("paid"), json!(10.0), json!(0.0)));
+        let coins: Vec<_> =
+            paid.field("transfers").as_array().unwrap().iter().map(|one| one["coin"].clone()).collect();
+        assert_eq!(coins, ["USDC", "ETH"]);
+    });
+}
+
+#[test]
+fn r20_a_spread_is_fixed_when_the_payment_is_made() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let store = product.local.store();
+        let before = shop.live.created("10").await;
+        let spread = BasisPoints::new(100).unwrap();
+        assert!(store.set_spread(&shop.account.merchant, spread).await.unwrap());
+        // Functions remember accounts for a while; another account's calls know its spread from the start.
+        let other = product.shop().await;
+        store.set_spread(&other.account.merchant, spread).await.unwrap();
+        let id = other.test.created("99").await;
+        let chosen = play(&other.test, &id, &[approve(), choose("USDC")]).await.payment();
+        assert_eq!((&chosen["coin_amount"], &chosen["rate_usd"]), (&json!("100"), &json!("0.99")));
+        let paid = play(&other.test, &id, &[transfer(50, "a"), advance(901), transfer(50, "b")]).await;
+        assert_eq!(sums(&paid), (json!("paid"), json!(99.0), json!(0.0)));
+        let rates: Vec<_> =
+            paid.field("transfers").as_array().unwrap().iter().map(|one| one["rate_usd"].clone()).collect();
+        assert_eq!(rates, ["0.99", "0.99"], "the quote's and the market's");
+        assert_eq!(shop.live.read(&before).await.field("status"), "kyc_required");
     });
 }
 
@@ -298,6 +340,51 @@ fn r23_money_after_the_end_is_late_and_changes_no_status() {
                 assert_eq!(late[date], chosen[date], "{date}");
             }
         }
+    });
+}
+
+#[test]
+fn r16_late_money_that_covers_what_is_due_can_be_accepted() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        for end in ["expire", "cancel"] {
+            let id = shop.test.created("10").await;
+            play(&shop.test, &id, &[approve(), choose("ETH")]).await;
+            let open = shop.test.accept_late(&id).await;
+            open.assert_refused(400, "payment_state", "Payment is pending and has no late money to accept");
+            match end {
+                "expire" => play(&shop.test, &id, &[advance(TEN_DAYS)]).await,
+                _ => shop.test.cancel(&id).await,
+            };
+            let covers = "The money received does not cover what is due";
+            shop.test.accept_late(&id).await.assert_refused(400, "payment_state", covers);
+            play(&shop.test, &id, &[transfer(60, "a"), unconfirmed(50, "b")]).await;
+            shop.test.accept_late(&id).await.assert_refused(400, "payment_state", covers);
+            play(&shop.test, &id, &[transfer(50, "b")]).await;
+            let accepted = shop.test.accept_late(&id).await;
+            assert_eq!(sums(&accepted), (json!("overpaid"), json!(11.0), json!(1.0)), "{end}");
+            let accepted = accepted.payment();
+            assert_eq!((&accepted["late"], &accepted["paid_at"]), (&json!(true), &accepted["updated_at"]));
+            assert_eq!(shop.test.accept_late(&id).await.payment(), accepted, "twice is once");
+            assert_eq!(shop.test.list("status=overpaid&limit=1").await.listed(), std::slice::from_ref(&id));
+            let cancel = shop.test.cancel(&id).await;
+            cancel.assert_refused(400, "payment_state", "Payment is overpaid and cannot be cancelled");
+        }
+    });
+}
+
+#[test]
+fn r16_accepted_money_that_a_reorganisation_takes_is_late_money_again_when_it_returns() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        play(&shop.test, &id, &[approve(), choose("ETH"), advance(TEN_DAYS), transfer(100, "a")]).await;
+        assert_eq!(shop.test.accept_late(&id).await.field("status"), "paid");
+        let lost = play(&shop.test, &id, &[json!({ "scenario": "reorg", "transfer_id": "a" })]).await;
+        assert_eq!(sums(&lost), (json!("pending"), json!(0.0), json!(0.0)));
+        assert_eq!(lost.field("paid_at"), json!(null));
+        let back = play(&shop.test, &id, &[transfer(100, "a")]).await;
+        assert_eq!(sums(&back), (json!("paid"), json!(10.0), json!(0.0)), "it stays accepted");
     });
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod creating;
+mod explaining;
 mod idempotency;
 mod life;
 mod listing;

@@ -76,9 +76,11 @@ async fn r20_without_a_rate_no_coin_but_payments(test: &Caller) {
     let id = test.created("10").await;
     assert_eq!(test.simulate(&id, &json!({ "scenario": "approve_identity" })).await.status, 200);
     let choose = json!({ "scenario": "choose_coin", "coin": "ETH" });
-    let detail = "There is no current rate for this coin. Try again in a minute";
+    let detail = "ETH cannot be quoted at the moment: its last price is more than five minutes old. Try again in a \
+                  minute";
     test.simulate(&id, &choose).await.assert_refused(503, "rate_unavailable", detail);
     let any = json!({ "scenario": "choose_coin" });
+    let detail = "No coin can be quoted at the moment. Try again in a minute";
     test.simulate(&id, &any).await.assert_refused(503, "rate_unavailable", detail);
 }
 

@@ -21,6 +21,7 @@ pub async fn create_payment(app: &App, call: Call<Caller>) -> http::Result {
     let terms = Terms {
         fee: account.fee_terms(app.settings.fees).fee(request.amount, account.volume_used),
         tolerance: app.settings.tolerance,
+        spread: account.spread,
         created_at: call.at,
         idempotency: key.as_ref().map(|key| Idempotency {
             key_hash: key.hash(*mode, &account.merchant),

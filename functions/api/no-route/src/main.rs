@@ -26,6 +26,12 @@ async fn no_route(app: &App, call: Call<()>) -> http::Result {
         "cancel-payment" => {
             cancel_payment::cancel_payment(app, call.authenticate(app, cancel_payment::SCOPE).await?).await
         }
+        "accept-late" => {
+            accept_late::accept_late(app, call.authenticate(app, accept_late::SCOPE).await?).await
+        }
+        "explain-payment" => {
+            explain_payment::explain_payment(app, call.authenticate(app, explain_payment::SCOPE).await?).await
+        }
         "simulate-payment" => {
             simulate_payment::simulate_payment(app, call.authenticate(app, simulate_payment::SCOPE).await?)
                 .await

@@ -58,8 +58,9 @@ async fn change(
 async fn choose_first(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
     let offered = checkout::offers(app, &found.payment, now).await?;
     let selected = found.payment.selection().map(|selected| selected.coin.clone());
-    let coin =
-        selected.or_else(|| offered.into_iter().next().map(|offer| offer.coin)).ok_or(ApiError::NoRate)?;
+    let coin = selected
+        .or_else(|| offered.into_iter().next().map(|offer| offer.coin))
+        .ok_or(ApiError::NothingOffered)?;
     Ok(checkout::choose_for(app, found, &coin, now).await?.payment)
 }
 
@@ -67,7 +68,7 @@ async fn arrive(app: &App, found: Found, arrival: &Arrival, now: Timestamp) -> h
     let market = app.store.market(&[], now).await?;
     let new_id = app.random()?;
     let chains = &app.settings.chains;
-    change(app, found, |payment| money::arrive(payment, arrival, new_id, chains, &market.rates, now)).await
+    change(app, found, |payment| money::arrive(payment, arrival, new_id, chains, &market, now)).await
 }
 
 /// Time passes; what it ends is ended before the answer.

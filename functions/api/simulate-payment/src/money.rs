@@ -1,7 +1,5 @@
 //! Simulated chains: what a watcher would report of a test payment's money.
 
-use std::collections::BTreeMap;
-
 use shared::chain::{Chains, Coin};
 use shared::http::{self, ApiError};
 use shared::moment::Timestamp;
@@ -9,6 +7,8 @@ use shared::money::{Cents, Rate, Units};
 use shared::payment::{
     BlockAt, Event, InvalidParameter, Movement, Payment, Report, Selection, Standing, Transfer, TransferId,
 };
+use shared::rates::NoRate;
+use shared::store::Market;
 
 use crate::scenario::{Arrival, Size};
 
@@ -21,13 +21,13 @@ pub fn arrive(
     arrival: &Arrival,
     new_id: [u8; 8],
     chains: &Chains,
-    rates: &BTreeMap<String, Rate>,
+    market: &Market,
     now: Timestamp,
 ) -> http::Result<Payment> {
     let no_coin = || InvalidParameter::new("scenario", "transfer needs a coin to be chosen first");
     let selected = payment.selection().ok_or_else(no_coin)?;
     let (chain, coin) = chains.coin(&selected.coin).ok_or_else(no_coin)?;
-    let rate = rates.get(&coin.rate_symbol).copied();
+    let rate = market.rate(&coin.rate_symbol);
     let name = arrival.transfer_id.clone().unwrap_or_else(|| format!("{:016x}", u64::from_be_bytes(new_id)));
     let id = key(payment, &name, chain.id.as_str(), coin, selected);
     let movement = match payment.transfer(&id) {
@@ -48,7 +48,7 @@ pub fn arrive(
     } else {
         Standing::Unconfirmed { at: payment.local(now) }
     };
-    report(payment, movement, standing, rate, now)
+    report(payment, movement, standing, rate.ok(), now)
 }
 
 /// A transfer gets its confirmations.
@@ -118,7 +118,7 @@ fn units(
     payment: &Payment,
     size: Size,
     coin: &Coin,
-    rate: Option<Rate>,
+    rate: Result<Rate, NoRate>,
     now: Timestamp,
 ) -> http::Result<Units> {
     let due = payment.terms().due();
@@ -132,6 +132,6 @@ fn units(
     if let Some(quote) = holding {
         return quote.units.share(usd, quote.usd).map_err(ApiError::internal);
     }
-    let rate = rate.ok_or(ApiError::NoRate)?;
-    Units::worth(usd, rate, coin.decimals).map_err(ApiError::internal)
+    let rate = rate.map_err(|why| ApiError::NoRate { coin: coin.id.clone(), why })?;
+    Units::worth(usd, payment.terms().rate(rate), coin.decimals).map_err(ApiError::internal)
 }

@@ -18,12 +18,13 @@ async fn refresh_rates(app: &App, sources: &Sources) -> task::Result {
     let coins = app.settings.chains.coins();
     let symbols: BTreeSet<String> = coins.map(|(_, coin)| coin.rate_symbol.clone()).collect();
     let refreshed = refresh(&app.store, sources, &symbols, app.clock).await?;
-    for symbol in &refreshed.missing {
+    for symbol in refreshed.missing.keys() {
         metric::count("RatesMissing", Some(("Symbol", symbol)), app.clock);
     }
     if !refreshed.missing.is_empty() {
         // The alarm listens to all symbols together.
         metric::count("RatesMissing", None, app.clock);
     }
-    Ok(json!({ "accepted": refreshed.accepted, "missing": refreshed.missing }))
+    let missing: Vec<_> = refreshed.missing.keys().collect();
+    Ok(json!({ "accepted": refreshed.accepted, "missing": missing }))
 }

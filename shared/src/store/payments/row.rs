@@ -48,6 +48,8 @@ pub(super) struct Row {
     fee_free: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     tolerance: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    spread: u64,
     created_at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_hash: Option<String>,
@@ -204,6 +206,7 @@ impl Row {
             fee: terms.fee.usd.0,
             fee_free: terms.fee.free_tier,
             tolerance: terms.tolerance.get(),
+            spread: terms.spread.get(),
             created_at: terms.created_at.0,
             key_hash: terms.idempotency.map(|kept| encode(kept.key_hash)),
             request_hash: terms.idempotency.map(|kept| encode(kept.request_hash)),
@@ -289,6 +292,7 @@ impl Row {
             request,
             fee: Fee { usd: Cents(self.fee), free_tier: self.fee_free },
             tolerance: BasisPoints::new(self.tolerance).ok_or_else(|| malformed("tolerance"))?,
+            spread: BasisPoints::new(self.spread).ok_or_else(|| malformed("spread"))?,
             created_at: Timestamp(self.created_at),
             idempotency,
         })

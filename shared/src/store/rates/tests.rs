@@ -1,9 +1,16 @@
 //! Rates in a real table.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::rates::NoRate;
 use crate::store::testing;
 
 const MINUTE: Minute = Minute(30_000_000);
+
+fn none() -> BTreeMap<String, NoRate> {
+    BTreeMap::new()
+}
 
 fn rate(hundred_millionths: u64) -> Rate {
     Rate::new(hundred_millionths).unwrap()
@@ -40,13 +47,39 @@ async fn r20_a_transfer_is_priced_by_the_first_rate_from_its_minute_on() {
 async fn r20_the_markets_rates_are_not_older_than_five_minutes() {
     let store = testing::store().await;
     let start = MINUTE.start();
-    store.put_market(&[("ETH".to_owned(), rate(1)), ("USDC".to_owned(), rate(9))], start).await.unwrap();
-    store.put_market(&[("ETH".to_owned(), rate(2))], start.plus(60)).await.unwrap();
+    store
+        .put_market(&[("ETH".to_owned(), rate(1)), ("USDC".to_owned(), rate(9))], &none(), start)
+        .await
+        .unwrap();
+    store.put_market(&[("ETH".to_owned(), rate(2))], &none(), start.plus(60)).await.unwrap();
     let rates = async |now| store.market(&[], now).await.unwrap().rates.into_iter().collect::<Vec<_>>();
     let (ether, dollar) = (("ETH".to_owned(), rate(2)), ("USDC".to_owned(), rate(9)));
     assert_eq!(rates(start.plus(300)).await, [ether.clone(), dollar]);
     assert_eq!(rates(start.plus(301)).await, [ether]);
     assert_eq!(rates(start.plus(361)).await, []);
+}
+
+#[tokio::test]
+async fn r20_of_two_runs_that_overlap_the_newer_makes_the_market() {
+    let store = testing::store().await;
+    let now = MINUTE.start();
+    store.put_market(&[("ETH".to_owned(), rate(2))], &none(), now).await.unwrap();
+    store.put_market(&[("ETH".to_owned(), rate(1))], &none(), now.minus(30)).await.unwrap();
+    assert_eq!(store.market(&[], now).await.unwrap().rate("ETH"), Ok(rate(2)));
+}
+
+#[tokio::test]
+async fn r20_the_market_knows_why_a_symbol_has_no_rate() {
+    let store = testing::store().await;
+    let start = MINUTE.start();
+    let rate_of = async |now| store.market(&[], now).await.unwrap().rate("ETH");
+    assert_eq!(rate_of(start).await, Err(NoRate::Stale), "nobody ever asked");
+    store.put_market(&[("ETH".to_owned(), rate(2))], &none(), start).await.unwrap();
+    let disagree = BTreeMap::from([("ETH".to_owned(), NoRate::Disagreement)]);
+    store.put_market(&[], &disagree, start.plus(240)).await.unwrap();
+    assert_eq!(rate_of(start.plus(300)).await, Ok(rate(2)), "five minutes old still says something");
+    assert_eq!(rate_of(start.plus(301)).await, Err(NoRate::Disagreement));
+    assert_eq!(rate_of(start.plus(541)).await, Err(NoRate::Stale), "the sources are not asked any more");
 }
 
 #[tokio::test]

@@ -227,5 +227,12 @@ fn terms(amount: Cents, created_at: Timestamp) -> Terms {
         metadata: None,
     };
     let fee = Fee { usd: Cents(100), free_tier: false };
-    Terms { request, fee, tolerance: BasisPoints::ZERO, created_at, idempotency: None }
+    Terms {
+        request,
+        fee,
+        tolerance: BasisPoints::ZERO,
+        spread: BasisPoints::ZERO,
+        created_at,
+        idempotency: None,
+    }
 }

@@ -1,0 +1,177 @@
+//! Why a payment stands where it stands: each transfer, quote, window and rule behind its status, as data and as sentences.
+//!
+//! Pure, and for the merchant only. It decides nothing: every figure comes from the payment, which is what decides.
+
+mod quote;
+mod status;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::chain::Chains;
+use crate::json::{Time, Usd};
+use crate::moment::Timestamp;
+use crate::payment::Payment;
+
+use quote::QuoteLine;
+use transfer::TransferLine;
+
+/// What the rulings that an explanation cites come to, in a sentence each.
+const RULINGS: [(&str, &str); 9] = [
+    ("R14", "What is due is the amount, and the fee as well if the payer pays it."),
+    (
+        "R15",
+        "A payment is open for exactly ten days; money that came in time still counts afterwards and holds it open \
+         meanwhile, for 72 hours at most.",
+    ),
+    (
+        "R16",
+        "A status moves only from kyc_required to pending to partially_paid to paid to overpaid and, when blocks are \
+         taken back, back along that line; to cancelled or expired from the first three; to refunded from those two, or \
+         to paid and overpaid when the merchant accepts late money.",
+    ),
+    ("R18", "The payer proves identity before a coin can be chosen, in three attempts at most."),
+    ("R19", "A coin can be changed while no money is on its way; every address given out stays watched."),
+    (
+        "R20",
+        "A quote holds for 15 minutes. A transfer first seen while its coin's newest quote holds counts at that rate if \
+         it is in a block within 24 hours, any other at the accepted rate of its minute.",
+    ),
+    (
+        "R21",
+        "A transfer credits its units times the quote's ratio of dollars to units, exactly; sums are rounded down to \
+         cents.",
+    ),
+    ("R22", "A transfer counts once, when it has the confirmations of its coin."),
+    ("R23", "Money first seen after the end keeps the status; the merchant accepts it or refunds it."),
+];
+
+/// The explanation of one payment at one moment.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    id: String,
+    short_code: String,
+    status: &'static str,
+    because: Conclusion,
+    livemode: bool,
+    at: Time,
+    amounts: Amounts,
+    window: WindowLine,
+    quotes: Vec<QuoteLine>,
+    transfers: Vec<TransferLine>,
+    sentences: Vec<String>,
+    rulings: BTreeMap<&'static str, &'static str>,
+}
+
+/// Something that follows, in words, and from which rulings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Conclusion {
+    sentence: String,
+    rulings: &'static [&'static str],
+}
+
+fn conclude(rulings: &'static [&'static str], sentence: String) -> Conclusion {
+    Conclusion { sentence, rulings }
+}
+
+/// The sums behind the status.
+#[derive(Debug, Serialize)]
+struct Amounts {
+    amount_due_usd: Usd,
+    enough_usd: Usd,
+    amount_received_usd: Usd,
+    still_due_usd: Usd,
+    overpaid_usd: Usd,
+    tolerance_basis_points: u64,
+    spread_basis_points: u64,
+    because: Vec<Conclusion>,
+}
+
+/// The time in which money is in time.
+#[derive(Debug, Serialize)]
+struct WindowLine {
+    created_at: Time,
+    expires_at: Time,
+    closed: Vec<ClosedChain>,
+    late_accepted_at: Option<Time>,
+    because: Vec<Conclusion>,
+}
+
+/// A chain that was scanned past the end.
+#[derive(Debug, Serialize)]
+struct ClosedChain {
+    chain: String,
+    last_height: u64,
+}
+
+impl Explanation {
+    /// Explains `payment` at `now`; the settings' chains say what their confirmation rules are.
+    pub fn new(payment: &Payment, chains: &Chains, now: Timestamp) -> Explanation {
+        let mut explanation = Explanation {
+            id: payment.id().to_string(),
+            short_code: payment.id().code().to_string(),
+            status: payment.status(now).as_str(),
+            because: status::because(payment, now),
+            livemode: payment.is_live(),
+            at: Time(payment.local(now)),
+            amounts: Amounts::new(payment),
+            window: WindowLine::new(payment, now),
+            quotes: payment.quotes().iter().map(|quote| QuoteLine::new(payment, quote, now)).collect(),
+            transfers: payment
+                .transfers()
+                .map(|transfer| TransferLine::new(payment, transfer, chains))
+                .collect(),
+            sentences: Vec::new(),
+            rulings: BTreeMap::new(),
+        };
+        explanation.sentences =
+            explanation.conclusions().map(|conclusion| conclusion.sentence.clone()).collect();
+        let cited: Vec<_> =
+            explanation.conclusions().flat_map(|conclusion| conclusion.rulings).copied().collect();
+        explanation.rulings = RULINGS.into_iter().filter(|(number, _)| cited.contains(number)).collect();
+        explanation
+    }
+
+    /// Everything that follows, in the order in which a person would ask.
+    fn conclusions(&self) -> impl Iterator<Item = &Conclusion> {
+        let transfers = self.transfers.iter().flat_map(|line| &line.because);
+        let quotes = self.quotes.iter().map(|line| &line.because);
+        let sums = self.amounts.because.iter().chain(&self.window.because);
+        [&self.because].into_iter().chain(sums).chain(transfers).chain(quotes)
+    }
+}
+
+impl Amounts {
+    fn new(payment: &Payment) -> Amounts {
+        let terms = payment.terms();
+        Amounts {
+            amount_due_usd: Usd(terms.due()),
+            enough_usd: Usd(terms.due().less(terms.tolerance)),
+            amount_received_usd: Usd(payment.received()),
+            still_due_usd: Usd(payment.still_due()),
+            overpaid_usd: Usd(payment.overpaid()),
+            tolerance_basis_points: terms.tolerance.get(),
+            spread_basis_points: terms.spread.get(),
+            because: status::amounts(payment),
+        }
+    }
+}
+
+impl WindowLine {
+    fn new(payment: &Payment, now: Timestamp) -> WindowLine {
+        let closed = payment.windows();
+        WindowLine {
+            created_at: Time(payment.terms().created_at),
+            expires_at: Time(payment.terms().expires_at()),
+            closed: closed
+                .map(|(chain, last_height)| ClosedChain { chain: chain.to_string(), last_height })
+                .collect(),
+            late_accepted_at: payment.late_accepted_at().map(Time),
+            because: status::window(payment, now),
+        }
+    }
+}
