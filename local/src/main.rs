@@ -40,6 +40,9 @@ struct Arguments {
     /// Ethereum node to watch; without one the chain is not watched.
     #[arg(long, env = "CRYPTOGAP_RPC_URL", value_name = "URL")]
     rpc_url: Option<String>,
+    /// Node of another chain of `--chains`; may be there several times.
+    #[arg(long = "node", value_name = "CHAIN=URL", value_parser = node)]
+    nodes: Vec<(String, String)>,
     /// File with the chains and coins, instead of the template's.
     #[arg(long, env = "CRYPTOGAP_CHAINS", value_name = "FILE")]
     chains: Option<PathBuf>,
@@ -177,12 +180,18 @@ fn options(arguments: &Arguments) -> Result<Options, Failure> {
         schedules: true,
         clock_offset_seconds: arguments.clock_offset,
         rpc_url: arguments.rpc_url.clone(),
+        nodes: arguments.nodes.iter().cloned().collect(),
         verbose: arguments.verbose,
         show_build: true,
         template: arguments.template.clone().unwrap_or(defaults.template),
         binaries: arguments.binaries.clone(),
         ..Options::default()
     })
+}
+
+fn node(text: &str) -> Result<(String, String), String> {
+    let (chain, url) = text.split_once('=').ok_or("must be a chain's name, `=` and a URL")?;
+    Ok((chain.to_owned(), url.to_owned()))
 }
 
 fn environment(arguments: &Arguments) -> Result<BTreeMap<String, String>, Failure> {
@@ -221,6 +230,9 @@ fn print_banner(arguments: &Arguments, local: &Local, keys: &Keys) {
     match &arguments.rpc_url {
         None => println!("Ethereum   not watched: live payments stay unpaid until --rpc-url names a node"),
         Some(_) => println!("Ethereum   watched through your node"),
+    }
+    for (chain, _) in &arguments.nodes {
+        println!("Also       {chain}, watched through your node");
     }
     if arguments.clock_offset != 0 {
         println!("Clock      {} s ahead", arguments.clock_offset);

@@ -42,6 +42,8 @@ pub struct Options {
     pub binaries: Option<PathBuf>,
     /// The Ethereum node to watch; it is given to the template as its parameter `RpcUrlEthereum`.
     pub rpc_url: Option<String>,
+    /// Nodes of further chains by the chains' names; given to the template as its parameter `RpcUrls`.
+    pub nodes: BTreeMap<String, String>,
     /// Prints what the functions print.
     pub verbose: bool,
     /// Shows the progress of compiling.
@@ -65,6 +67,7 @@ impl Default for Options {
             clock_offset_seconds: 0,
             binaries: None,
             rpc_url: None,
+            nodes: BTreeMap::new(),
             verbose: false,
             show_build: false,
         }

@@ -26,6 +26,9 @@ use crate::template::{Function, Product, TemplateError};
 /// The template's parameter for the Ethereum node; while it is empty, the template has no watcher.
 const NODE_PARAMETER: &str = "RpcUrlEthereum";
 
+/// The template's parameter for the nodes of all other chains; while it is empty, nothing watches them.
+const NODES_PARAMETER: &str = "RpcUrls";
+
 /// The running product. Dropping it ends every process; `shutdown` also waits for that.
 pub struct Local {
     base_url: String,
@@ -247,6 +250,9 @@ fn ground(options: &Options, listener: TcpListener, stop: &stop::Stop) -> Result
     let mut parameters = options.parameters.clone();
     if let Some(url) = &options.rpc_url {
         parameters.insert(NODE_PARAMETER.into(), url.clone());
+    }
+    if !options.nodes.is_empty() {
+        parameters.insert(NODES_PARAMETER.into(), serde_json::json!(options.nodes).to_string());
     }
     let product = read(&options.template, &parameters)?;
     let folder = match &options.data {

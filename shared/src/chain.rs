@@ -5,6 +5,7 @@ pub mod bitcoin;
 pub mod block;
 mod config;
 pub mod evm;
+pub mod node;
 pub mod rpc;
 
 pub use config::{Asset, Chain, Chains, Coin, Depth, DepthRule, Family, Internal, InvalidChains};

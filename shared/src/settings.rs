@@ -1,5 +1,7 @@
 //! What a deployment decides, read from the environment once when a function starts.
 
+use std::collections::BTreeMap;
+
 use crate::chain::{Chains, InvalidChains};
 use crate::money::{BasisPoints, Cents};
 
@@ -40,6 +42,9 @@ pub enum SettingsError {
     /// A setting that cannot be read.
     #[error("the setting {0} is not a number in its range")]
     Invalid(&'static str),
+    /// A setting that is no JSON object of texts; what it holds may be secret and is not repeated.
+    #[error("the setting {0} is not a JSON object of URLs by chain")]
+    NoUrls(&'static str),
     /// The list of chains is wrong.
     #[error(transparent)]
     Chains(#[from] InvalidChains),
@@ -72,6 +77,12 @@ pub fn optional(name: &str) -> Option<String> {
 /// The setting's text, or the reason not to start.
 pub fn required(name: &'static str) -> Result<String, SettingsError> {
     optional(name).ok_or(SettingsError::Missing(name))
+}
+
+/// The setting as URLs by the chain whose node answers there; none is an empty one.
+pub fn urls(name: &'static str) -> Result<BTreeMap<String, String>, SettingsError> {
+    let json = optional(name).unwrap_or_else(|| "{}".to_owned());
+    serde_json::from_str(&json).map_err(|_| SettingsError::NoUrls(name))
 }
 
 /// The setting as a number, or its default.

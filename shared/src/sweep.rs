@@ -161,7 +161,8 @@ impl<'a> Windows<'a> {
         Ok(Windows { chains: join_all(read).await.into_iter().collect::<Result<_, StoreError>>()? })
     }
 
-    /// Which chains have closed a payment's window, and whether those are all on which it has an address.
+    /// Which chains have closed a payment's window, and whether those are all on which it has an address. A chain that
+    /// was never watched, beside one that is, has no word in this: no coin was ever offered on it.
     ///
     /// No chain is watched for a test payment: its money is simulated, and its time too.
     fn of(&self, payment: &Payment) -> (Vec<Window>, bool) {
@@ -169,9 +170,17 @@ impl<'a> Windows<'a> {
             return (Vec::new(), true);
         }
         let expires_at = payment.terms().expires_at();
-        let of_payment =
-            self.chains.iter().filter(|(chain, _)| payment.address_of(chain.family.name()).is_some());
+        let of_payment: Vec<_> = self
+            .chains
+            .iter()
+            .filter(|(chain, _)| payment.address_of(chain.family.name()).is_some())
+            .collect();
+        let watched = |family: &str| {
+            of_payment.iter().any(|(chain, cursor)| chain.family.name() == family && cursor.is_some())
+        };
         let closed: BTreeMap<_, _> = of_payment
+            .iter()
+            .filter(|(chain, cursor)| cursor.is_some() || !watched(chain.family.name()))
             .map(|(chain, cursor)| {
                 (&chain.id, cursor.as_ref().and_then(|cursor| cursor.closed_at(expires_at)))
             })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use local::{Data, Local, Options};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared::clock::Clock;
 use tempfile::TempDir;
 
@@ -32,6 +32,13 @@ pub const ETH: Coin = COINS[0];
 /// The token.
 pub const USDC: Coin = COINS[1];
 
+/// The second network's id (EIP-155).
+pub const BASE_CHAIN_ID: u64 = 8453;
+
+/// What is taken on the second network.
+pub const BASE_COINS: [Coin; 2] =
+    [Coin { name: "ETH-base", decimals: 18 }, Coin { name: "USDC-base", decimals: 6 }];
+
 /// What the page tells the payer to send.
 #[derive(Clone, Debug)]
 pub struct Quoted {
@@ -54,6 +61,16 @@ pub struct Live {
     local: Local,
     key: String,
     folder: TempDir,
+    setup: Setup,
+}
+
+/// What a gateway of tests takes money in, and the nodes of its further chains.
+#[derive(Clone, Debug)]
+struct Setup {
+    chains: Value,
+    /// Whether the first network has a watcher of its own.
+    own_watcher: bool,
+    nodes: BTreeMap<String, String>,
 }
 
 impl Live {
@@ -65,24 +82,42 @@ impl Live {
     /// Starts the gateway on a node.
     pub async fn start_on(anvil: Anvil) -> Live {
         let token = anvil.deploy_token().await;
+        let chains = json!([chain("ethereum", ANVIL_CHAIN_ID, &token, COINS)]);
+        let setup = Setup { chains, own_watcher: true, nodes: BTreeMap::new() };
+        Live::start_as(anvil, token, setup).await
+    }
+
+    /// Starts the gateway on the nodes of two networks, by configuration alone: one watcher follows both.
+    pub async fn start_on_two(anvil: Anvil, other: &Anvil) -> Live {
+        let token = anvil.deploy_token().await;
+        let other_token = other.deploy_token().await;
+        let first = chain("ethereum", ANVIL_CHAIN_ID, &token, COINS);
+        let second = chain("base", BASE_CHAIN_ID, &other_token, BASE_COINS);
+        let nodes = [("ethereum", anvil.url()), ("base", other.url())];
+        let nodes = nodes.map(|(chain, url)| (chain.to_owned(), url.to_owned())).into();
+        let setup = Setup { chains: json!([first, second]), own_watcher: false, nodes };
+        Live::start_as(anvil, token, setup).await
+    }
+
+    async fn start_as(anvil: Anvil, token: String, setup: Setup) -> Live {
         let folder = tempfile::tempdir().unwrap();
-        let local = Local::start(options(&anvil, &token, &folder, 0)).await.unwrap();
+        let local = Local::start(options(&anvil, &setup, &folder, 0)).await.unwrap();
         let key = open_shop(local.dynamodb_endpoint()).await;
         let shop = Shop::new(local.base_url(), &key);
-        let live = Live { anvil, token, shop, local, key, folder };
+        let live = Live { anvil, token, shop, local, key, folder, setup };
         live.begin().await;
         live
     }
 
     /// Stops the gateway and starts it on the same data, with its clock ahead; the chain's time follows.
     pub async fn later(self, seconds: u64) -> Live {
-        let Live { anvil, token, local, key, folder, .. } = self;
+        let Live { anvil, token, local, key, folder, setup, .. } = self;
         local.shutdown().await;
-        let local = Local::start(options(&anvil, &token, &folder, seconds)).await.unwrap();
+        let local = Local::start(options(&anvil, &setup, &folder, seconds)).await.unwrap();
         anvil.set_next_block_time(Clock::default().now().plus(seconds)).await;
         anvil.mine(1).await;
         let shop = Shop::new(local.base_url(), &key);
-        let live = Live { anvil, token, shop, local, key, folder };
+        let live = Live { anvil, token, shop, local, key, folder, setup };
         live.begin().await;
         live
     }
@@ -90,8 +125,13 @@ impl Live {
     /// The first minutes: there are prices, and the chain is scanned. The very first look only notes where to begin.
     async fn begin(&self) {
         self.tick("refresh-rates").await;
-        self.tick("watch-chain").await;
+        self.look().await;
         self.watch().await;
+    }
+
+    /// One run of a scheduled function that is to fail; tells its error.
+    pub async fn failing_tick(&self, function: &str) -> String {
+        self.local.tick(function).await.expect_err("it fails").to_string()
     }
 
     /// One run of a scheduled function.
@@ -101,10 +141,24 @@ impl Live {
     }
 
     /// The watcher's minute has come: it scans to the tip.
-    pub async fn watch(&self) -> Value {
-        let ran = self.tick("watch-chain").await;
-        assert_eq!(ran["caught_up"], true, "{ran}");
-        ran
+    pub async fn watch(&self) {
+        for (chain, ran) in self.look().await {
+            assert_eq!(ran["caught_up"], true, "{chain}: {ran}");
+        }
+    }
+
+    /// One run of every watcher; tells what each chain's came to.
+    pub async fn look(&self) -> Map<String, Value> {
+        let mut all = Map::new();
+        for watcher in
+            self.local.product().functions.iter().filter(|function| function.binary == "watch-chain")
+        {
+            let Value::Object(ran) = self.tick(&watcher.name).await else {
+                panic!("a watcher tells of each chain")
+            };
+            all.extend(ran);
+        }
+        all
     }
 
     /// Mines until everything that is in a block counts, and lets the watcher look.
@@ -156,7 +210,7 @@ impl Live {
     /// The transaction that sends money.
     pub fn call(&self, quoted: &Quoted, units: u128) -> Call {
         match quoted.coin.name {
-            "ETH" => Call::eth(&quoted.address, units),
+            "ETH" | "ETH-base" => Call::eth(&quoted.address, units),
             _ => Call::token(&self.token, &quoted.address, units),
         }
     }
@@ -167,29 +221,32 @@ impl Live {
     }
 }
 
-fn options(anvil: &Anvil, token: &str, folder: &TempDir, clock_offset_seconds: u64) -> Options {
+fn options(anvil: &Anvil, setup: &Setup, folder: &TempDir, clock_offset_seconds: u64) -> Options {
     let mut options = Options {
         data: Data::Folder(folder.path().to_owned()),
-        rpc_url: Some(anvil.url().to_owned()),
+        rpc_url: setup.own_watcher.then(|| anvil.url().to_owned()),
+        nodes: setup.nodes.clone(),
         clock_offset_seconds,
         ..Options::default()
     };
-    options.environment.extend(BTreeMap::from([("CHAINS".to_owned(), chains(token))]));
+    options.environment.insert("CHAINS".to_owned(), setup.chains.to_string());
     options
 }
 
 /// The chain on which the node mines, and what is accepted there.
 pub fn chains(token: &str) -> String {
-    let [eth, usdc] = COINS;
-    json!([{
-        "chain": "ethereum", "family": "evm", "chain_id": ANVIL_CHAIN_ID, "test_chain_id": 11_155_111,
+    json!([chain("ethereum", ANVIL_CHAIN_ID, token, COINS)]).to_string()
+}
+
+fn chain(name: &str, chain_id: u64, token: &str, [native, stable]: [Coin; 2]) -> Value {
+    json!({
+        "chain": name, "family": "evm", "chain_id": chain_id, "test_chain_id": 11_155_111, "internal": "traces",
         "coins": [
-            { "coin": eth.name, "asset": "native", "decimals": eth.decimals, "rate": "ETH", "minimum_usd": "1.00" },
-            { "coin": usdc.name, "asset": token, "decimals": usdc.decimals, "rate": "USDC", "minimum_usd": "1.00" },
+            { "coin": native.name, "asset": "native", "decimals": native.decimals, "rate": "ETH", "minimum_usd": "1.00" },
+            { "coin": stable.name, "asset": token, "decimals": stable.decimals, "rate": "USDC", "minimum_usd": "1.00" },
         ],
         "confirmations": [{ "below_usd": "10000.00", "blocks": CONFIRMATIONS }, { "finalized": 64 }],
-    }])
-    .to_string()
+    })
 }
 
 /// What an operator does for a new merchant: account, extended key, API key.

@@ -118,6 +118,25 @@ async fn r15_a_payment_with_an_address_waits_for_its_chain() {
 }
 
 #[tokio::test]
+async fn r15_a_network_that_nobody_watches_holds_no_payment_open() {
+    let store = testing::store().await;
+    let chain = |name: &str| {
+        format!(
+            r#"{{"chain":"{name}","family":"evm","chain_id":1,"test_chain_id":5,"coins":[],"confirmations":[{{"blocks":1}}]}}"#
+        )
+    };
+    let chains = Chains::parse(&format!("[{},{}]", chain("ethereum"), chain("base"))).unwrap();
+    let payment = with_address(1);
+    store.insert_payment(&payment).await.unwrap();
+    run(&store, &chains, START).await;
+    assert_eq!(recorded(&store, &payment).await, Status::Pending, "none of its networks was ever read");
+    let cursor = Cursor { version: 1, height: 50, caught_up: vec![(START, 50)], ..Cursor::default() };
+    store.move_cursor(&chains.named("ethereum").unwrap().id, 0, &cursor).await.unwrap();
+    run(&store, &chains, START.plus(60)).await;
+    assert_eq!(recorded(&store, &payment).await, Status::Expired);
+}
+
+#[tokio::test]
 async fn a_payment_that_cannot_be_read_holds_up_no_other() {
     let store = testing::store().await;
     let (broken, sound) = (payment(1, START), payment(2, START));

@@ -10,4 +10,5 @@
 
 mod later;
 mod money;
+mod networks;
 mod reorganisation;
