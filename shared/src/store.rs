@@ -11,7 +11,10 @@ mod rates;
 pub(crate) mod testing;
 
 pub use addresses::{WATCHED_SECONDS, Watched};
-pub use chains::{BlockHash, Cursor, Market, Rival, Sighting, TouchedBlock, TouchedTransfer};
+pub use chains::{
+    AwaitedPayout, BlockHash, Cursor, Market, Outlying, Rival, Sighting, TouchedBlock, TouchedPayout,
+    TouchedTransfer,
+};
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 
 use aws_sdk_dynamodb::Client;

@@ -5,6 +5,7 @@
 mod follow;
 mod list;
 mod outside;
+mod refunds;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
 use crate::payment::{Code, Sequence};
-use crate::store::{Cursor, Sighting, Store, StoreError, TouchedBlock, TouchedTransfer};
+use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError, TouchedBlock, TouchedTransfer};
 
 use self::follow::Fork;
 pub use self::list::WatchList;
@@ -117,6 +118,7 @@ pub struct Watcher<'a, S> {
 struct Lookout<'a> {
     list: &'a mut WatchList,
     outside: Outside,
+    payouts: Vec<AwaitedPayout>,
     mempool: Option<Mempool>,
 }
 
@@ -143,8 +145,9 @@ impl<S: Source> Watcher<'_, S> {
         let mempool = self.mempool().await;
         let tip = self.source.tip().await?;
         list.refresh(self.store, self.chain, started_at).await?;
-        let outside = Outside::new(self.sightings().await?);
-        let mut lookout = Lookout { list, outside, mempool };
+        let Outlying { sightings, payouts } = self.store.outlying(&self.chain.id).await?;
+        let mut lookout = Lookout { list, outside: Outside::new(sightings), payouts, mempool };
+        lookout.list.await_payouts(self.destinations(&lookout.payouts));
         let version = read.as_ref().map_or(0, |cursor| cursor.version);
         let height = read.as_ref().map_or(0, |cursor| cursor.height);
         let claimed = Cell::new(false);
@@ -179,19 +182,12 @@ impl<S: Source> Watcher<'_, S> {
             None
         })
     }
-
-    async fn sightings(&self) -> Result<Vec<Sighting>, StoreError> {
-        if self.chain.family.shows_unconfirmed() {
-            return self.store.sightings(&self.chain.id).await;
-        }
-        Ok(Vec::new())
-    }
 }
 
 impl Lookout<'_> {
     /// Nothing is looked for.
     fn is_idle(&self) -> bool {
-        self.list.is_empty() && self.outside.is_empty()
+        self.list.is_empty() && self.outside.is_empty() && self.payouts.is_empty()
     }
 }
 
@@ -442,11 +438,12 @@ impl<S: Source> Run<'_, S> {
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
         outcome.found = outcome.found.saturating_add(scanned.found.len());
         self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
-        if scanned.found.is_empty() && noted.is_none() {
+        let payouts = self.refunds_among(&scanned.payouts, &lookout.payouts).await?;
+        if scanned.found.is_empty() && payouts.is_empty() && noted.is_none() {
             return Ok(true);
         }
         self.claim(cursor).await?;
-        let mut block = tell::touched(&scanned);
+        let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
         self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
         block.add(noted);
         let all_count = self.tell_found(&block).await?;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use shared::chain::address::{EvmAddress, ExtendedKey};
 use shared::chain::block::{Hash256, ScannedBlock};
 use shared::chain::evm::block::Amount;
@@ -114,7 +116,7 @@ impl World {
 
     async fn read(&self, number: u64, expected: Option<Hash256>) -> Result<Read<usize>, RpcError> {
         let lookup = |address: &EvmAddress| self.ours.iter().position(|ours| ours == address);
-        let wanted = Wanted { lookup, compared: &self.ours };
+        let wanted = Wanted { lookup, destinations: &BTreeSet::new(), compared: &self.ours };
         scan_block(&self.rpc, &self.chain, number, expected, &wanted).await
     }
 

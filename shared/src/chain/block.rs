@@ -7,6 +7,7 @@ use bitcoin::hex::DisplayHex;
 pub use bitcoin::{OutPoint, Txid};
 
 use super::CoinId;
+use super::address::AddressKey;
 use crate::moment::Timestamp;
 use crate::money::{Decimals, Units};
 
@@ -66,15 +67,36 @@ pub struct Found<T> {
     pub units: Units,
     /// Whether it was made by its block: a re-organisation unmakes it, so that it counts only when it can be spent.
     pub is_coinbase: bool,
-    /// Some of the outputs that its transaction spends: whoever else spends one takes it away for ever. None where
-    /// transactions spend no outputs.
+    /// The outputs that its transaction spends: whoever else spends one takes it away for ever. None where transactions
+    /// spend no outputs.
     pub inputs: Vec<OutPoint>,
 }
 
-impl<T> Found<T> {
-    /// Inputs kept of a transaction: a rival that spends none of the first so many is not known as one.
-    pub const MAX_INPUTS: usize = 8;
+/// Money to an address to which a refund is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payout {
+    /// The transaction, as people write it on that chain.
+    pub tx_id: String,
+    /// The address, as [`Family::destination`](super::Family::destination) reads it.
+    pub to: Vec<u8>,
+    /// The coin.
+    pub coin: CoinId,
+    /// How much.
+    pub units: Units,
+    /// Out of which pockets it came.
+    pub from: Origin,
+}
 
+/// Out of which pockets money came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Of this address.
+    Account(AddressKey),
+    /// Of these outputs: all that the transaction spends.
+    Outputs(Vec<OutPoint>),
+}
+
+impl<T> Found<T> {
     /// Money of a transaction that spends no outputs.
     pub fn plain(movement: Movement<T>, units: Units) -> Found<T> {
         Found { movement, units, is_coinbase: false, inputs: Vec::new() }
@@ -101,6 +123,8 @@ pub struct ScannedBlock<T> {
     pub unreadable: Vec<Movement<T>>,
     /// Awaited outputs that were spent.
     pub spent: Vec<Spent>,
+    /// Money to addresses to which refunds are to go.
+    pub payouts: Vec<Payout>,
 }
 
 /// The names of all transactions that wait for a block, at one moment.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::address::{AddressError, AddressKey, EvmAddress, ExtendedKey};
-use super::bitcoin::Network;
+use super::bitcoin::{Network, bitcoin_script};
 use super::{ChainId, CoinId};
 use crate::money::{Cents, Decimals};
 use crate::payment::Mode;
@@ -95,6 +95,14 @@ impl Family {
         match self {
             Family::Evm { .. } => address.parse::<EvmAddress>().map(|address| AddressKey(address.0)),
             Family::Bitcoin { network, .. } => network.witness_key(address),
+        }
+    }
+
+    /// Any address that money can go to on chains of the family, as blocks have it: an account, or the script that pays.
+    pub fn destination(self, address: &str) -> Result<Vec<u8>, AddressError> {
+        match self {
+            Family::Evm { .. } => address.parse::<EvmAddress>().map(|address| address.0.to_vec()),
+            Family::Bitcoin { network, .. } => bitcoin_script(address, network),
         }
     }
 

@@ -1,7 +1,12 @@
 //! The Chains table: how far each chain was scanned, what its blocks held for us, and the market as it is now.
 
+mod outside;
+mod payouts;
 mod sightings;
 
+pub use outside::Outlying;
+use outside::entry as outside_entry;
+pub use payouts::{AwaitedPayout, TouchedPayout};
 pub use sightings::{Rival, Sighting};
 
 use std::collections::{BTreeMap, HashMap};
@@ -73,6 +78,8 @@ pub struct TouchedBlock {
     pub time: Timestamp,
     /// The transfers in it.
     pub transfers: Vec<TouchedTransfer>,
+    /// What in it may be a refund.
+    pub payouts: Vec<TouchedPayout>,
 }
 
 impl TouchedTransfer {
@@ -93,6 +100,9 @@ impl TouchedBlock {
         let known = |transfer: &&TouchedTransfer| self.transfers.iter().all(|known| known.id != transfer.id);
         let more: Vec<_> = noted.iter().flat_map(|noted| &noted.transfers).filter(known).cloned().collect();
         self.transfers.extend(more);
+        let known = |payout: &&TouchedPayout| !self.payouts.contains(payout);
+        let more: Vec<_> = noted.iter().flat_map(|noted| &noted.payouts).filter(known).cloned().collect();
+        self.payouts.extend(more);
     }
 }
 
@@ -186,42 +196,48 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for some in block.transfers.chunks(AT_ONCE) {
-            let put = some.iter().map(|transfer| self.put_transfer(chain, block, transfer, now));
+            let put = some.iter().map(|transfer| {
+                self.put_touched(chain, block, &transfer.id, ("transfer", to_row(transfer)), now)
+            });
             join_all(put).await.into_iter().collect::<Result<(), _>>()?;
+        }
+        for payout in &block.payouts {
+            self.put_touched(chain, block, &payout.key(), ("payout", to_row(payout)), now).await?;
         }
         Ok(())
     }
 
-    async fn put_transfer(
+    async fn put_touched(
         &self,
         chain: &ChainId,
         block: &TouchedBlock,
-        transfer: &TouchedTransfer,
+        name: &str,
+        (attribute, row): (&str, Result<AttributeValue, StoreError>),
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let row = serde_dynamo::to_attribute_value(transfer);
         let put = self
             .client
             .put_item()
             .table_name(&self.tables.chains)
             .item("chain", s(chain.as_str()))
-            .item("entry", s(block_entry(block.height, Some((block.hash, transfer)))))
+            .item("entry", s(block_entry(block.height, Some((block.hash, name)))))
             .item("height", n(block.height))
             .item("hash", AttributeValue::B(Blob::new(block.hash)))
             .item("time", n(block.time.0))
-            .item("transfer", row.map_err(|error| StoreError::Malformed(error.to_string()))?)
+            .item(attribute, row?)
             .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
         put.send().await.map(|_| ()).map_err(failed)
     }
 
-    /// Forgets a block that is no longer part of the chain, after its transfers were taken back.
+    /// Forgets a block that is no longer part of the chain, after what it held was taken back.
     pub async fn delete_block(&self, chain: &ChainId, block: &TouchedBlock) -> Result<(), StoreError> {
-        for transfer in &block.transfers {
+        let transfers = block.transfers.iter().map(|transfer| transfer.id.clone());
+        for name in transfers.chain(block.payouts.iter().map(TouchedPayout::key)) {
             self.client
                 .delete_item()
                 .table_name(&self.tables.chains)
                 .key("chain", s(chain.as_str()))
-                .key("entry", s(block_entry(block.height, Some((block.hash, transfer)))))
+                .key("entry", s(block_entry(block.height, Some((block.hash, &name)))))
                 .send()
                 .await
                 .map_err(failed)?;
@@ -249,12 +265,13 @@ impl Store {
                 .await
                 .map_err(failed)?;
             for item in page.items.unwrap_or_default() {
-                let (block, transfer) = read_transfer(&item)?;
+                let read = read_touched(&item)?;
                 match blocks.last_mut() {
-                    Some(last) if (last.height, last.hash) == (block.height, block.hash) => {
-                        last.transfers.push(transfer);
+                    Some(last) if (last.height, last.hash) == (read.height, read.hash) => {
+                        last.transfers.extend(read.transfers);
+                        last.payouts.extend(read.payouts);
                     }
-                    Some(_) | None => blocks.push(TouchedBlock { transfers: vec![transfer], ..block }),
+                    Some(_) | None => blocks.push(read),
                 }
             }
             start = page.last_evaluated_key;
@@ -379,10 +396,14 @@ impl Store {
 }
 
 /// Sorts by height and then by block; `None` before all blocks of that height.
-fn block_entry(height: u64, transfer: Option<(BlockHash, &TouchedTransfer)>) -> String {
+fn block_entry(height: u64, touched: Option<(BlockHash, &str)>) -> String {
     let hex = |hash: BlockHash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    let rest = transfer.map(|(hash, transfer)| format!("{}#{}", hex(hash), transfer.id));
+    let rest = touched.map(|(hash, name)| format!("{}#{name}", hex(hash)));
     format!("block#{height:020}#{}", rest.unwrap_or_default())
+}
+
+fn to_row(touched: &impl Serialize) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(touched).map_err(|error| StoreError::Malformed(error.to_string()))
 }
 
 fn malformed(attribute: &str) -> StoreError {
@@ -425,18 +446,22 @@ fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
     })
 }
 
-/// The block of an item, without its transfers, and the one that the item holds.
-fn read_transfer(item: &Item) -> Result<(TouchedBlock, TouchedTransfer), StoreError> {
+/// The block of an item, with the one thing in it that the item is about.
+fn read_touched(item: &Item) -> Result<TouchedBlock, StoreError> {
     let hash =
         item.get("hash").and_then(|hash| hash.as_b().ok()).and_then(|hash| hash.as_ref().try_into().ok());
-    let transfer = item.get("transfer").ok_or_else(|| malformed("transfer"))?.clone();
-    let block = TouchedBlock {
+    Ok(TouchedBlock {
         height: number(item, "height")?,
         hash: hash.ok_or_else(|| malformed("hash"))?,
         time: Timestamp(number(item, "time")?),
-        transfers: Vec::new(),
-    };
-    Ok((block, serde_dynamo::from_attribute_value(transfer).map_err(|_| malformed("transfer"))?))
+        transfers: read_part(item, "transfer")?.into_iter().collect(),
+        payouts: read_part(item, "payout")?.into_iter().collect(),
+    })
+}
+
+fn read_part<T: for<'a> Deserialize<'a>>(item: &Item, name: &str) -> Result<Option<T>, StoreError> {
+    let part = item.get(name).map(|part| serde_dynamo::from_attribute_value(part.clone()));
+    part.transpose().map_err(|_| malformed(name))
 }
 
 fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, StoreError> {

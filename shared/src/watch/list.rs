@@ -24,6 +24,7 @@ const RENEWED_SECONDS: u64 = DAY_SECONDS;
 pub struct WatchList {
     book: Book,
     awaited: HashSet<OutPoint>,
+    destinations: HashSet<Vec<u8>>,
     recent: Vec<Watched>,
     began_at: Timestamp,
     read_at: Option<Timestamp>,
@@ -49,6 +50,22 @@ impl WatchList {
     pub(super) fn await_outputs(&mut self, outpoints: impl IntoIterator<Item = OutPoint>) {
         self.awaited.clear();
         self.awaited.extend(outpoints);
+    }
+
+    /// Whether a refund is to go to this account or script.
+    pub fn is_destination(&self, to: &[u8]) -> bool {
+        self.destinations.contains(to)
+    }
+
+    /// All accounts or scripts to which refunds are to go.
+    pub fn destinations(&self) -> impl Iterator<Item = &[u8]> {
+        self.destinations.iter().map(Vec::as_slice)
+    }
+
+    /// Makes these the accounts or scripts to which refunds are to go.
+    pub(super) fn await_payouts(&mut self, destinations: impl IntoIterator<Item = Vec<u8>>) {
+        self.destinations.clear();
+        self.destinations.extend(destinations);
     }
 
     /// Adds an address.

@@ -13,6 +13,9 @@ use crate::store::{StoreError, TouchedBlock, TouchedTransfer, Watched};
 /// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
 const COINBASE_CONFIRMATIONS: u32 = 101;
 
+/// Inputs kept of a transaction: a rival that spends none of the first so many is not known as one.
+const MAX_INPUTS: usize = 8;
+
 /// What of a scanned block is noted.
 pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
     TouchedBlock {
@@ -20,6 +23,7 @@ pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
         hash: follow::kept(scanned.header.hash),
         time: scanned.header.timestamp,
         transfers: scanned.found.iter().map(noted).collect(),
+        payouts: Vec::new(),
     }
 }
 
@@ -34,7 +38,7 @@ pub(super) fn noted(found: &Found<Code>) -> TouchedTransfer {
         address: found.movement.address.clone(),
         units: found.units.0.to_string(),
         coinbase: found.is_coinbase,
-        inputs: found.inputs.iter().map(ToString::to_string).collect(),
+        inputs: found.inputs.iter().take(MAX_INPUTS).map(ToString::to_string).collect(),
     }
 }
 
@@ -55,7 +59,7 @@ pub(super) enum Fate {
 
 impl Fate {
     /// Of one run's reports, what is there is later than what is gone.
-    fn is_there(self) -> bool {
+    pub(super) fn is_there(self) -> bool {
         match self {
             Fate::Found(_) | Fate::Seen(_) | Fate::Replaced => true,
             Fate::Lost(_) | Fate::Gone => false,
@@ -80,7 +84,7 @@ impl<S: Source> Run<'_, S> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(all_count)
+        Ok(all_count & self.tell_refunds(block, Fate::Found(block.at())).await?)
     }
 
     /// Tells the payments that a block's transfers are gone, and forgets the block; whether all could be told.
@@ -96,6 +100,7 @@ impl<S: Source> Run<'_, S> {
                 Err(error) => return Err(error),
             }
         }
+        all_told &= self.tell_refunds(block, Fate::Lost(block.at())).await?;
         if all_told {
             self.watcher.store.delete_block(&self.watcher.chain.id, block).await?;
         }
@@ -115,7 +120,7 @@ impl<S: Source> Run<'_, S> {
             return Ok(None);
         };
         let reports = self.reports(&found.payment, transfers, fate)?;
-        self.keep_watching(&found.payment, &reports).await?;
+        self.keep_watching(&found.payment, &self.apply(&found.payment, &reports)).await?;
         let payment =
             store.change_found(found, |payment| Ok::<_, StoreError>(self.apply(payment, &reports))).await?;
         Ok(Some(self.price(payment, reports).await?))
@@ -141,7 +146,7 @@ impl<S: Source> Run<'_, S> {
         if priced.is_empty() {
             return Ok(payment);
         }
-        self.keep_watching(&payment, &priced).await?;
+        self.keep_watching(&payment, &self.apply(&payment, &priced)).await?;
         let changed = self
             .watcher
             .store
@@ -151,9 +156,9 @@ impl<S: Source> Run<'_, S> {
 
     /// A change after the end starts the thirty days anew (R23); before the change, which would not be one any more
     /// after a crash between the two.
-    async fn keep_watching(&self, payment: &Payment, reports: &[Report]) -> Result<(), WatchError> {
+    pub(super) async fn keep_watching(&self, payment: &Payment, next: &Payment) -> Result<(), WatchError> {
         let now = self.started_at;
-        if now < payment.terms().expires_at() || self.apply(payment, reports) == *payment {
+        if now < payment.terms().expires_at() || next == payment {
             return Ok(());
         }
         let family = self.watcher.chain.family.name();
@@ -195,7 +200,7 @@ impl<S: Source> Run<'_, S> {
         transfers.iter().map(report).collect::<Option<_>>().ok_or_else(|| malformed().into())
     }
 
-    fn standing(&self, fate: Fate, depth: Depth) -> Standing {
+    pub(super) fn standing(&self, fate: Fate, depth: Depth) -> Standing {
         match fate {
             Fate::Found(block) => {
                 Standing::InBlock { block, confirmations: self.confirmations(depth, block.height) }

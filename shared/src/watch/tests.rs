@@ -9,6 +9,7 @@ mod faults;
 mod following;
 mod histories;
 mod outside;
+mod refunds;
 mod reorgs;
 mod world;
 

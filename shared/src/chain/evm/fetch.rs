@@ -3,10 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use super::balance::changes;
 use super::block::{Amount, Block, Receipt, Sent, Tx};
 use super::rpc::{Rpc, RpcError};
-use super::scan::{contracts, native_coin, scan, unexplained};
+use super::scan::{Scanned, contracts, native_coin, payouts, scan, unexplained};
 use super::trace;
 use crate::chain::address::EvmAddress;
 use crate::chain::block::{Found, Hash256, Header, ScannedBlock};
@@ -21,7 +23,9 @@ const BUSY_CODES: [i64; 2] = [-32005, 429];
 pub struct Wanted<'a, L> {
     /// Knows the watched addresses.
     pub lookup: L,
-    /// Those of them whose balances are compared, on a chain that compares balances.
+    /// Addresses to which refunds are to go.
+    pub destinations: &'a BTreeSet<EvmAddress>,
+    /// Those of the watched whose balances are compared, on a chain that compares balances.
     pub compared: &'a [EvmAddress],
 }
 
@@ -57,8 +61,9 @@ pub async fn scan_block<T, L: Fn(&EvmAddress) -> Option<T>>(
     let native = asked.native(wanted).await?;
     let mut scanned = scan(chain, &native.sent, &logs, &wanted.lookup);
     scanned.found.extend(native.appeared);
-    let block =
-        ScannedBlock { header, found: scanned.found, unreadable: scanned.unreadable, spent: Vec::new() };
+    let payouts = payouts(chain, &native.sent, &logs, wanted.destinations);
+    let Scanned { found, unreadable } = scanned;
+    let block = ScannedBlock { header, found, unreadable, spent: Vec::new(), payouts };
     Ok(Read { block, is_whole: native.is_whole })
 }
 
@@ -88,7 +93,7 @@ impl Asked<'_> {
         };
         match self.chain.internal {
             Internal::Unseen => {
-                let sent = self.sent_by_transactions(&wanted.lookup).await?;
+                let sent = self.sent_by_transactions(wanted).await?;
                 Ok(Native { sent, appeared: Vec::new(), is_whole: true })
             }
             Internal::Traces => {
@@ -96,12 +101,12 @@ impl Asked<'_> {
                 let is_whole = traced.is_some();
                 let sent = match traced {
                     Some(sent) => sent,
-                    None => self.sent_by_transactions(&wanted.lookup).await?,
+                    None => self.sent_by_transactions(wanted).await?,
                 };
                 Ok(Native { sent, appeared: Vec::new(), is_whole })
             }
             Internal::Balances => {
-                let sent = self.sent_by_transactions(&wanted.lookup).await?;
+                let sent = self.sent_by_transactions(wanted).await?;
                 let appeared = self.appeared(coin, wanted).await?;
                 let is_whole = appeared.is_some();
                 Ok(Native { sent, appeared: appeared.unwrap_or_default(), is_whole })
@@ -109,13 +114,14 @@ impl Asked<'_> {
         }
     }
 
-    /// What the transactions themselves paid to watched addresses.
-    async fn sent_by_transactions<T>(
+    /// What the transactions themselves paid to wanted addresses.
+    async fn sent_by_transactions<T, L: Fn(&EvmAddress) -> Option<T>>(
         &self,
-        lookup: impl Fn(&EvmAddress) -> Option<T>,
+        wanted: &Wanted<'_, L>,
     ) -> Result<Vec<Sent>, RpcError> {
+        let is_wanted = |to: &EvmAddress| (wanted.lookup)(to).is_some() || wanted.destinations.contains(to);
         let to_us = |tx: &Tx| {
-            let to = tx.to.filter(|to| *to != tx.from && lookup(to).is_some())?;
+            let to = tx.to.filter(|to| *to != tx.from && is_wanted(to))?;
             let sent = Sent { tx: tx.hash, from: tx.from, to, value: tx.value };
             (tx.value != Amount::Exact(Units(0))).then_some(sent)
         };

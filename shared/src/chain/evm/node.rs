@@ -1,5 +1,6 @@
 //! A node of an EVM chain, as the watcher sees it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OnceCell;
@@ -82,7 +83,9 @@ impl Source for NodeOn<'_> {
             Internal::Unseen | Internal::Traces => Vec::new(),
         };
         let lookup = |address: &EvmAddress| list.code(&AddressKey(address.0));
-        let wanted = Wanted { lookup, compared: &compared };
+        let accounts = list.destinations().filter_map(|to| <[u8; 20]>::try_from(to).ok());
+        let destinations: BTreeSet<EvmAddress> = accounts.map(EvmAddress).collect();
+        let wanted = Wanted { lookup, destinations: &destinations, compared: &compared };
         let read = scan_block(&self.node.rpc, self.chain, height, None, &wanted).await?;
         if !read.is_whole {
             self.node.unchecked.fetch_add(1, Ordering::Relaxed);

@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::block::{Amount, Log, Sent};
-use crate::chain::address::EvmAddress;
-use crate::chain::block::{Found, Hash256, Movement};
+use crate::chain::address::{AddressKey, EvmAddress};
+use crate::chain::block::{Found, Hash256, Movement, Origin, Payout};
 use crate::chain::{Asset, Chain, Coin};
 use crate::money::Units;
 
@@ -36,9 +36,51 @@ pub fn scan<T>(
 ) -> Scanned<T> {
     let scanned = Scanned { found: Vec::new(), unreadable: Vec::new() };
     let mut scan = Scan { chain, lookup, scanned, counted: HashMap::new() };
-    scan.native(sent);
-    scan.tokens(logs);
+    for (coin, moved) in moved(chain, sent, logs) {
+        scan.take(coin, &moved);
+    }
     scan.scanned
+}
+
+/// Finds what moved to addresses to which refunds are to go.
+pub fn payouts(
+    chain: &Chain,
+    sent: &[Sent],
+    logs: &[Log],
+    destinations: &BTreeSet<EvmAddress>,
+) -> Vec<Payout> {
+    if destinations.is_empty() {
+        return Vec::new();
+    }
+    let payout = |(coin, moved): (&Coin, Moved)| match moved.amount {
+        Amount::Exact(units) if destinations.contains(&moved.to) => Some(Payout {
+            tx_id: moved.tx.to_string(),
+            to: moved.to.0.to_vec(),
+            coin: coin.id.clone(),
+            units,
+            from: Origin::Account(AddressKey(moved.from.0)),
+        }),
+        Amount::Exact(_) | Amount::TooLarge => None,
+    };
+    moved(chain, sent, logs).filter_map(payout).collect()
+}
+
+/// Every movement of an accepted asset, native money first.
+fn moved<'a>(chain: &'a Chain, sent: &[Sent], logs: &[Log]) -> impl Iterator<Item = (&'a Coin, Moved)> {
+    let native = native_coin(chain).into_iter().flat_map(|coin| {
+        let moved = |sent: &Sent| {
+            let Sent { tx, from, to, value } = *sent;
+            (coin, Moved { tx, contract: None, from, to, amount: value })
+        };
+        sent.iter().map(moved).collect::<Vec<_>>()
+    });
+    let coins: HashMap<EvmAddress, &Coin> = tokens(chain).collect();
+    let mut logs: Vec<&Log> = logs.iter().filter(|log| !log.removed).collect();
+    logs.sort_unstable_by_key(|log| log.index);
+    // A log that is there twice would otherwise be money twice, under the next k.
+    logs.dedup_by_key(|log| log.index);
+    let of_tokens = |log: &Log| Some((*coins.get(&log.contract)?, transfer(log)?));
+    native.chain(logs.into_iter().filter_map(of_tokens).collect::<Vec<_>>())
 }
 
 /// The token contracts that are accepted on the chain.
@@ -94,26 +136,6 @@ struct Moved {
 }
 
 impl<T, L: Fn(&EvmAddress) -> Option<T>> Scan<'_, T, L> {
-    fn native(&mut self, sent: &[Sent]) {
-        let Some(coin) = native_coin(self.chain) else { return };
-        for Sent { tx, from, to, value } in sent.iter().copied() {
-            self.take(coin, &Moved { tx, contract: None, from, to, amount: value });
-        }
-    }
-
-    fn tokens(&mut self, logs: &[Log]) {
-        let coins: HashMap<EvmAddress, &Coin> = tokens(self.chain).collect();
-        let mut logs: Vec<&Log> = logs.iter().filter(|log| !log.removed).collect();
-        logs.sort_unstable_by_key(|log| log.index);
-        // A log that is there twice would otherwise be money twice, under the next k.
-        logs.dedup_by_key(|log| log.index);
-        for log in logs {
-            if let Some((coin, moved)) = coins.get(&log.contract).zip(transfer(log)) {
-                self.take(coin, &moved);
-            }
-        }
-    }
-
     /// Nothing moved by nothing, nor from an address to itself: neither is even asked about.
     fn take(&mut self, coin: &Coin, moved: &Moved) {
         if moved.amount == Amount::Exact(Units(0)) || moved.from == moved.to {

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockHash, TouchedTransfer};
+use super::{BlockHash, TouchedTransfer, outside_entry};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::store::attribute::{Item, n, s};
@@ -12,11 +12,7 @@ use crate::store::{Store, StoreError, failed};
 /// Longer than nodes keep an unconfirmed transaction (two weeks), and than its absence holds a payment open.
 const KEPT_SECONDS: u64 = 15 * DAY_SECONDS;
 
-/// Pages of them read at a time: some tens of thousands.
-const PAGES: usize = 20;
-
-/// All sightings of a chain have entries with this prefix.
-const PREFIX: &str = "outside#";
+pub(super) const KIND: &str = "seen";
 
 /// A transfer outside of the chain.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -46,34 +42,6 @@ pub struct Rival {
 }
 
 impl Store {
-    /// Every transfer that is known to lie outside of a chain, by the consistent state of the table.
-    pub async fn sightings(&self, chain: &ChainId) -> Result<Vec<Sighting>, StoreError> {
-        let (mut all, mut start) = (Vec::new(), None);
-        for _ in 0..PAGES {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.tables.chains)
-                .key_condition_expression("chain = :chain AND begins_with(entry, :prefix)")
-                .expression_attribute_values(":chain", s(chain.as_str()))
-                .expression_attribute_values(":prefix", s(PREFIX))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(failed)?;
-            for item in page.items.unwrap_or_default() {
-                all.push(read(&item)?);
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(all);
-            }
-        }
-        tracing::warn!(%chain, "more transfers lie outside of the chain than one run reads");
-        Ok(all)
-    }
-
     /// Notes what became of a transfer outside of the chain, unless a later run of the watcher did.
     pub async fn put_sighting(
         &self,
@@ -123,10 +91,10 @@ impl Store {
 }
 
 fn entry(transfer: &TouchedTransfer) -> String {
-    format!("{PREFIX}{}", transfer.id)
+    outside_entry(KIND, &transfer.id)
 }
 
-fn read(item: &Item) -> Result<Sighting, StoreError> {
+pub(super) fn read(item: &Item) -> Result<Sighting, StoreError> {
     let malformed = || StoreError::Malformed("a sighting of a chain".to_owned());
     let sighting = item.get("sighting").ok_or_else(malformed)?.clone();
     serde_dynamo::from_attribute_value(sighting).map_err(|_| malformed())

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 
 use crate::chain::address::{AddressKey, EvmAddress};
-use crate::chain::block::{Found, Hash256, Header, Mempool, Movement, OutPoint, ScannedBlock, Spent, Txid};
+use crate::chain::block::{
+    Found, Hash256, Header, Mempool, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent, Txid,
+};
 use crate::chain::rpc::RpcError;
 use crate::chain::{Chain, CoinId, Family};
 use crate::moment::Timestamp;
@@ -27,6 +29,8 @@ pub(super) struct Paid {
     /// The output that the transaction spends, where it spends outputs.
     pub(super) spends: Option<u64>,
     pub(super) is_coinbase: bool,
+    /// Who sends it, where accounts do.
+    pub(super) from: Option<AddressKey>,
 }
 
 /// A block of the test's chain.
@@ -78,9 +82,9 @@ fn txid(tx: u64) -> Txid {
     Txid::from_byte_array(word(7, tx).0)
 }
 
-/// The output of that number.
+/// The first output of the transaction of that number.
 fn output(number: u64) -> OutPoint {
-    OutPoint { txid: txid(number + 1_000_000), vout: 0 }
+    OutPoint { txid: txid(number), vout: 0 }
 }
 
 /// An address as people on that chain write it.
@@ -199,7 +203,7 @@ impl FakeChain {
         blocks.get(usize::try_from(height).unwrap()).filter(|_| height <= self.known()).cloned()
     }
 
-    fn tx_id(&self, tx: u64) -> String {
+    pub(super) fn tx_id(&self, tx: u64) -> String {
         match self.chain.family {
             Family::Evm { .. } => tx_id(tx),
             Family::Bitcoin { .. } => txid(tx).to_string(),
@@ -232,6 +236,23 @@ impl FakeChain {
             found.push(Found { movement, units: Units(paid.units), is_coinbase: paid.is_coinbase, inputs });
         }
         found
+    }
+}
+
+impl FakeChain {
+    fn payout(&self, paid: &Paid, list: &WatchList) -> Option<Payout> {
+        let (to, from) = match self.chain.family {
+            Family::Evm { .. } => {
+                (paid.to.0.to_vec(), Origin::Account(paid.from.unwrap_or(AddressKey([7; 20]))))
+            }
+            Family::Bitcoin { .. } => {
+                let inputs = paid.spends.map(output).into_iter().collect();
+                ([&[0, 20], paid.to.0.as_slice()].concat(), Origin::Outputs(inputs))
+            }
+        };
+        let coin = CoinId::new(paid.coin).unwrap();
+        let (tx_id, units) = (self.tx_id(paid.tx), Units(paid.units));
+        list.is_destination(&to).then_some(Payout { tx_id, to, coin, units, from })
     }
 }
 
@@ -269,7 +290,8 @@ impl Source for FakeChain {
             list.awaits(&outpoint).then(|| Spent { outpoint, tx_id: self.tx_id(paid.tx) })
         };
         let spent = block.paid.iter().filter_map(spends).collect();
-        Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new(), spent })
+        let payouts = block.paid.iter().filter_map(|paid| self.payout(paid, list)).collect();
+        Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new(), spent, payouts })
     }
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {

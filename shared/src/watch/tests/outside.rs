@@ -23,7 +23,7 @@ fn standing(payment: &Payment) -> Standing {
 #[tokio::test]
 async fn r20_money_is_seen_before_a_block_holds_it_and_keeps_its_quote_from_then() {
     let (mut world, payer) = bitcoin().await;
-    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]).await;
+    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
     let seen = world.payment(&payer).await;
     assert_eq!(states(&seen), [TransferState::Seen]);
     assert_eq!((seen.recorded_status(), seen.received()), (Status::Pending, Cents::ZERO));
@@ -37,14 +37,14 @@ async fn r20_money_is_seen_before_a_block_holds_it_and_keeps_its_quote_from_then
     let transfer = paid.transfers().next().unwrap();
     assert_eq!(transfer.first_seen(), Some(seen_at));
     assert!(matches!(transfer.price(paid.quotes()), Price::Quote(_)));
-    assert_eq!(world.store.sightings(&world.chain.id).await.unwrap(), []);
+    assert_eq!(world.store.outlying(&world.chain.id).await.unwrap().sightings, []);
 }
 
 #[tokio::test]
 async fn r20_a_replacement_is_a_new_transfer_and_the_replaced_one_is_lost() {
     let (mut world, payer) = bitcoin().await;
-    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]).await;
-    waits(&mut world, vec![payer.pays_bitcoin(2, FULL_BITCOIN, 1)]).await;
+    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
+    waits(&mut world, vec![payer.pays_bitcoin(2, FULL_BITCOIN, 1001)]).await;
     let replaced = world.payment(&payer).await;
     let mut seen = states(&replaced);
     seen.sort_by_key(|state| state.as_str());
@@ -58,10 +58,10 @@ async fn r20_a_replacement_is_a_new_transfer_and_the_replaced_one_is_lost() {
 #[tokio::test]
 async fn r15_a_double_spend_is_final_when_the_rival_is_buried_and_not_before() {
     let (mut world, payer) = bitcoin().await;
-    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]).await;
+    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
     world.node.mempool.take();
     let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
-    world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1)]);
+    world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1001)]);
     world.run().await;
     assert!(matches!(standing(&world.payment(&payer).await), Standing::Lost { block: None, .. }));
     world.node.mine_empty(4);
@@ -70,16 +70,16 @@ async fn r15_a_double_spend_is_final_when_the_rival_is_buried_and_not_before() {
     world.node.mine_empty(1);
     world.run().await;
     assert_eq!(standing(&world.payment(&payer).await), Standing::Replaced);
-    assert_eq!(world.store.sightings(&world.chain.id).await.unwrap(), []);
+    assert_eq!(world.store.outlying(&world.chain.id).await.unwrap().sightings, []);
 }
 
 #[tokio::test]
 async fn r15_a_rival_that_a_reorganisation_takes_away_rivals_nobody() {
     let (mut world, payer) = bitcoin().await;
-    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]).await;
+    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
     let mine = world.node.mempool.take();
     let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
-    world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1)]);
+    world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1001)]);
     world.run().await;
     world.node.reorg(1);
     world.node.mine_empty(8);
@@ -97,12 +97,12 @@ async fn r15_a_rival_that_a_reorganisation_takes_away_rivals_nobody() {
 async fn r22_money_taken_out_of_its_block_is_seen_again_or_replaced() {
     for comes_back in [true, false] {
         let (mut world, payer) = bitcoin().await;
-        world.node.mine(vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]);
+        world.node.mine(vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]);
         world.run().await;
         assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
         let lost = world.node.take_away(1);
         let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
-        let rival = thief.pays_bitcoin(2, FULL_BITCOIN, 1);
+        let rival = thief.pays_bitcoin(2, FULL_BITCOIN, 1001);
         if comes_back {
             world.node.mine_empty(2);
             waits(&mut world, lost).await;
@@ -121,7 +121,7 @@ async fn r22_money_taken_out_of_its_block_is_seen_again_or_replaced() {
 #[tokio::test]
 async fn r22_what_a_block_itself_makes_counts_when_it_can_be_spent() {
     let (mut world, payer) = bitcoin().await;
-    let made = Paid { is_coinbase: true, spends: None, ..payer.pays_bitcoin(1, FULL_BITCOIN, 1) };
+    let made = Paid { is_coinbase: true, spends: None, ..payer.pays_bitcoin(1, FULL_BITCOIN, 1001) };
     world.node.mine(vec![made]);
     world.node.mine_empty(99);
     world.run().await;
@@ -138,7 +138,7 @@ async fn r22_a_crash_between_any_two_writes_while_money_waits_changes_nothing_in
         let other = world.payer(2, Cents(10_000)).await;
         world.run().await;
         *world.node.mempool.borrow_mut() =
-            vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1), other.pays_bitcoin(2, FULL_BITCOIN, 2)];
+            vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001), other.pays_bitcoin(2, FULL_BITCOIN, 1002)];
         world.tap.cut_after(writes);
         let crashed = world.try_run().await.is_err();
         world.tap.restore();
@@ -148,7 +148,7 @@ async fn r22_a_crash_between_any_two_writes_while_money_waits_changes_nothing_in
         }
         // One comes into a block and the other is never seen again; the process dies once more.
         world.node.mempool.take();
-        world.node.mine(vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]);
+        world.node.mine(vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]);
         world.tap.cut_after(writes);
         let crashed_again = world.try_run().await.is_err();
         world.tap.restore();
@@ -172,7 +172,7 @@ async fn r15_money_seen_in_time_is_in_time_whenever_its_block_comes() {
     let expires_at = world.payment(&payer).await.terms().expires_at();
     world.node.pause.set(expires_at.since(world.node.now()) - 60);
     world.node.mine_empty(1);
-    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1)]).await;
+    waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
     assert!(world.now() < expires_at);
     world.node.pause.set(7_200);
     world.node.mine_empty(1);

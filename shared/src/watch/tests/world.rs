@@ -52,7 +52,7 @@ pub(super) struct Payer {
 
 impl Payer {
     pub(super) fn pays(&self, tx: u64, units: u128) -> Paid {
-        Paid { tx, coin: "ETH", to: self.address, units, spends: None, is_coinbase: false }
+        Paid { tx, coin: "ETH", to: self.address, units, spends: None, is_coinbase: false, from: None }
     }
 
     /// The same in bitcoins, spending an output.

@@ -66,7 +66,7 @@ async fn scan_it(rpc: &Rpc, expected: Option<u8>, ours: &[EvmAddress]) -> Result
     let chains = Chains::parse(&chains).unwrap();
     let expected = expected.map(|byte| Hash256([byte; 32]));
     let lookup = |address: &EvmAddress| ours.contains(address).then_some(());
-    let wanted = Wanted { lookup, compared: &[] };
+    let wanted = Wanted { lookup, destinations: &BTreeSet::new(), compared: &[] };
     let read = scan_block(rpc, chains.iter().next().unwrap(), 5, expected, &wanted).await?;
     Ok(read.block.found.iter().map(|found| found.units.0).collect())
 }

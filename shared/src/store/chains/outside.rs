@@ -1,0 +1,60 @@
+//! What a chain's watcher keeps in mind beside the addresses: one query tells it all.
+
+use super::{AwaitedPayout, Sighting, payouts, sightings};
+use crate::chain::ChainId;
+use crate::store::attribute::{s, text};
+use crate::store::{Store, StoreError, failed};
+
+/// Pages read at a time: some tens of thousands.
+const PAGES: usize = 20;
+
+/// All of it has entries with this prefix.
+const PREFIX: &str = "outside#";
+
+/// What lies outside of a chain and may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlying {
+    /// Transfers in no block.
+    pub sightings: Vec<Sighting>,
+    /// Refunds that no block was seen to hold.
+    pub payouts: Vec<AwaitedPayout>,
+}
+
+impl Store {
+    /// What lies outside of a chain, by the consistent state of the table.
+    pub async fn outlying(&self, chain: &ChainId) -> Result<Outlying, StoreError> {
+        let (mut all, mut start) = (Outlying::default(), None);
+        for _ in 0..PAGES {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.tables.chains)
+                .key_condition_expression("chain = :chain AND begins_with(entry, :prefix)")
+                .expression_attribute_values(":chain", s(chain.as_str()))
+                .expression_attribute_values(":prefix", s(PREFIX))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(failed)?;
+            for item in page.items.unwrap_or_default() {
+                if text(&item, "entry")?.starts_with(&entry(payouts::KIND, "")) {
+                    all.payouts.push(payouts::read(&item)?);
+                } else {
+                    all.sightings.push(sightings::read(&item)?);
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(all);
+            }
+        }
+        tracing::warn!(%chain, "more lies outside of the chain than one run reads");
+        Ok(all)
+    }
+}
+
+/// The entry of what is known by `name` among its kind.
+pub(super) fn entry(kind: &str, name: &str) -> String {
+    format!("{PREFIX}{kind}#{name}")
+}

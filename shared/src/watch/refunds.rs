@@ -1,0 +1,109 @@
+//! Refunds that a chain shows: money out of a payment's own pockets, or of the transaction that its merchant names, to
+//! the very address that was confirmed (R16).
+
+use super::tell::Fate;
+use super::{Run, Source, WatchError, Watcher};
+use crate::chain::CoinId;
+use crate::chain::block::{Origin, Payout};
+use crate::money::Units;
+use crate::payment::{Event, Payment, RefundReport, TransferId};
+use crate::store::{AwaitedPayout, StoreError, TouchedBlock, TouchedPayout};
+
+impl<S: Source> Watcher<'_, S> {
+    /// Where blocks would show these refunds.
+    pub(super) fn destinations(&self, awaited: &[AwaitedPayout]) -> Vec<Vec<u8>> {
+        awaited.iter().filter_map(|payout| self.destination(payout)).collect()
+    }
+
+    fn destination(&self, awaited: &AwaitedPayout) -> Option<Vec<u8>> {
+        self.chain.family.destination(&awaited.address).ok()
+    }
+}
+
+impl<S: Source> Run<'_, S> {
+    /// What of a block's payouts may be a refund.
+    pub(super) async fn refunds_among(
+        &self,
+        payouts: &[Payout],
+        awaited: &[AwaitedPayout],
+    ) -> Result<Vec<TouchedPayout>, WatchError> {
+        let mut found = Vec::new();
+        for payout in payouts {
+            let fits = |awaited: &&AwaitedPayout| {
+                let is_exact = awaited.units == payout.units.0.to_string();
+                let is_coin = awaited.coin == payout.coin.as_str();
+                is_exact && is_coin && self.watcher.destination(awaited).as_ref() == Some(&payout.to)
+            };
+            for awaited in awaited.iter().filter(fits) {
+                let code = awaited.code.parse().map_err(|_| malformed())?;
+                let Some(payment) = self.watcher.store.payment(code).await? else { continue };
+                let from_payment = self.comes_from(&payment, &payout.from);
+                let (awaited, tx) = (awaited.clone(), payout.tx_id.clone());
+                found.push(TouchedPayout { awaited, tx, from_payment });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether money came out of what was paid to a payment.
+    fn comes_from(&self, payment: &Payment, from: &Origin) -> bool {
+        let chain = &self.watcher.chain;
+        match from {
+            Origin::Account(key) => {
+                let own = payment.address_of(chain.family.name());
+                own.is_some_and(|own| chain.family.address_key(&own.address).is_ok_and(|own| own == *key))
+            }
+            Origin::Outputs(spent) => spent.iter().any(|outpoint| {
+                payment.transfer(&TransferId::new(format!("{}:{outpoint}", chain.id))).is_some()
+            }),
+        }
+    }
+
+    /// Tells payments of refunds in a block; whether nothing more is to be told of any of them.
+    pub(super) async fn tell_refunds(&self, block: &TouchedBlock, fate: Fate) -> Result<bool, WatchError> {
+        let mut all_told = true;
+        for payout in &block.payouts {
+            match self.tell_refund(payout, fate).await {
+                Ok(told) => all_told &= told,
+                Err(WatchError::Store(error)) => {
+                    tracing::error!(code = payout.awaited.code, %error, "a payment could not be told of a refund");
+                    all_told = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all_told)
+    }
+
+    async fn tell_refund(&self, payout: &TouchedPayout, fate: Fate) -> Result<bool, WatchError> {
+        let (store, chain) = (self.watcher.store, self.watcher.chain);
+        let code = payout.awaited.code.parse().map_err(|_| malformed())?;
+        let Some(found) = store.find_payment(code).await? else { return Ok(true) };
+        let depth = chain.depth(found.payment.terms().due());
+        let report = RefundReport {
+            coin: CoinId::new(&payout.awaited.coin).ok_or_else(malformed)?,
+            tx_id: payout.tx.clone(),
+            address: payout.awaited.address.clone(),
+            units: Units(payout.awaited.units.parse().map_err(|_| malformed())?),
+            from_payment: payout.from_payment,
+            sequence: self.sequence(fate.is_there()),
+            at: self.started_at,
+            standing: self.standing(fate, depth),
+        };
+        let see = |payment: &Payment| payment.apply(Event::RefundSeen(report.clone()), self.started_at);
+        let Ok(next) = see(&found.payment) else { return Ok(true) };
+        self.keep_watching(&found.payment, &next).await?;
+        // A chain is never refused.
+        let told = |payment: &Payment| Ok::<_, StoreError>(see(payment).unwrap_or_else(|_| payment.clone()));
+        let payment = store.change_found(found, told).await?;
+        let Some(refund) = payment.refund(&report.coin) else { return Ok(true) };
+        if refund.completed_at().is_some() {
+            store.forget_payout(&chain.id, &payout.awaited).await?;
+        }
+        Ok(!fate.is_there() || refund.is_settled(&payout.tx))
+    }
+}
+
+fn malformed() -> StoreError {
+    StoreError::Malformed("a refund in a block".to_owned())
+}

@@ -1,0 +1,184 @@
+//! A refund is what a chain shows: exactly the units, exactly there, out of the payment's own pockets or as named.
+
+use super::chain::{Paid, written};
+use super::world::{FULL, FULL_BITCOIN, Payer, World};
+use crate::chain::CoinId;
+use crate::chain::address::AddressKey;
+use crate::money::{Cents, Units};
+use crate::payment::{ClaimSecret, Event, Payment, RefundStatus, Status};
+use crate::store::{AwaitedPayout, StoreError};
+
+/// Where the payer wants the money.
+const BACK: AddressKey = AddressKey([0xbb; 20]);
+
+const SECRET: [u8; 16] = [5; 16];
+
+/// A cancelled payment whose half has come, and a confirmed refund of it.
+struct Refunding {
+    world: World,
+    payer: Payer,
+    coin: &'static str,
+    units: u128,
+}
+
+impl Refunding {
+    async fn on(chain: &str) -> Refunding {
+        let (mut world, payer) = World::with_payment_on(chain, Cents(10_000)).await;
+        let (coin, units) = if chain == "bitcoin" { ("BTC", FULL_BITCOIN / 2) } else { ("ETH", FULL / 2) };
+        world.node.mine(vec![Paid { coin, ..payer.pays(1, units) }]);
+        world.node.mine_empty(11);
+        world.run().await;
+        let refunding = Refunding { world, payer, coin, units };
+        refunding.change(Event::Cancel).await;
+        let secret = ClaimSecret::new(SECRET).hash();
+        refunding.change(Event::RequestRefund { coin: refunding.coin(), units: None, secret }).await;
+        refunding.change(Event::ClaimRefund { secret, address: refunding.address() }).await;
+        let awaited = AwaitedPayout {
+            code: refunding.payer.code.to_string(),
+            coin: coin.to_owned(),
+            address: refunding.address(),
+            units: units.to_string(),
+        };
+        let world = &refunding.world;
+        world.store.await_payout(&world.chain.id, &awaited, world.now()).await.unwrap();
+        let scanned = Some(world.node.best().number);
+        let confirm = Event::ConfirmRefund { coin: refunding.coin(), address: refunding.address(), scanned };
+        refunding.change(confirm).await;
+        refunding
+    }
+
+    fn coin(&self) -> CoinId {
+        CoinId::new(self.coin).unwrap()
+    }
+
+    fn address(&self) -> String {
+        written(&self.world.chain, BACK)
+    }
+
+    async fn change(&self, event: Event) {
+        let now = self.world.now();
+        let change = |payment: &Payment| Ok::<_, StoreError>(payment.apply(event.clone(), now).unwrap());
+        self.world.store.change_payment(self.payer.code, change).await.unwrap();
+    }
+
+    /// The refund as the merchant's wallet sends it from the payment's address.
+    fn from_payment(&self, tx: u64) -> Paid {
+        let from = Some(self.payer.address);
+        Paid { coin: self.coin, to: BACK, from, spends: Some(1), ..self.payer.pays(tx, self.units) }
+    }
+
+    /// The same out of other pockets.
+    fn from_elsewhere(&self, tx: u64) -> Paid {
+        Paid { from: Some(AddressKey([3; 20])), spends: Some(999), ..self.from_payment(tx) }
+    }
+
+    async fn mine(&mut self, paid: Paid, more: u64) -> Payment {
+        self.world.node.mine(vec![paid]);
+        self.world.node.mine_empty(more);
+        self.world.run().await;
+        self.world.payment(&self.payer).await
+    }
+
+    fn status(&self, payment: &Payment) -> RefundStatus {
+        payment.refund_status(payment.refund(&self.coin()).unwrap(), self.world.now())
+    }
+
+    async fn looks_for(&self) -> usize {
+        self.world.store.outlying(&self.world.chain.id).await.unwrap().payouts.len()
+    }
+}
+
+#[tokio::test]
+async fn r16_a_refund_out_of_the_payments_own_pockets_is_sent_and_then_completed() {
+    let mut refunding = Refunding::on("ethereum").await;
+    let paid = refunding.from_payment(2);
+    let sent = refunding.mine(paid, 0).await;
+    assert_eq!((refunding.status(&sent), sent.recorded_status()), (RefundStatus::Sent, Status::Cancelled));
+    refunding.world.node.mine_empty(11);
+    refunding.world.run().await;
+    let done = refunding.world.payment(&refunding.payer).await;
+    assert_eq!(
+        (refunding.status(&done), done.recorded_status()),
+        (RefundStatus::Completed, Status::Refunded)
+    );
+    assert_eq!(refunding.looks_for().await, 0);
+    // The sum that was received stays what it was.
+    assert_eq!(done.received(), Cents(5_000));
+}
+
+#[tokio::test]
+async fn r16_a_refund_that_spends_an_output_of_the_payment_is_one() {
+    let mut refunding = Refunding::on("bitcoin").await;
+    let paid = refunding.from_payment(2);
+    let done = refunding.mine(paid, 0).await;
+    assert_eq!(
+        (refunding.status(&done), done.recorded_status()),
+        (RefundStatus::Completed, Status::Refunded)
+    );
+    assert_eq!(refunding.looks_for().await, 0);
+}
+
+#[tokio::test]
+async fn r16_money_out_of_other_pockets_is_a_refund_only_if_it_is_named_before_or_after() {
+    for chain in ["ethereum", "bitcoin"] {
+        let mut refunding = Refunding::on(chain).await;
+        let paid = refunding.from_elsewhere(2);
+        let unnamed = refunding.mine(paid, 12).await;
+        assert_eq!(refunding.status(&unnamed), RefundStatus::Confirmed, "{chain}");
+        let tx_id = refunding.world.node.tx_id(2);
+        refunding.change(Event::NameRefundTransaction { coin: refunding.coin(), tx_id }).await;
+        let named = refunding.world.payment(&refunding.payer).await;
+        assert_eq!(named.recorded_status(), Status::Refunded, "{chain}");
+    }
+}
+
+#[tokio::test]
+async fn r16_other_units_and_other_coins_are_no_refund() {
+    let mut refunding = Refunding::on("ethereum").await;
+    let exact = refunding.from_payment(2);
+    let less = Paid { units: exact.units - 1, ..exact.clone() };
+    let token = Paid { coin: "USDC", tx: 3, ..exact.clone() };
+    let elsewhere = Paid { to: AddressKey([0xcc; 20]), tx: 4, ..exact.clone() };
+    refunding.world.node.mine(vec![less, token, elsewhere]);
+    refunding.world.node.mine_empty(12);
+    refunding.world.run().await;
+    let payment = refunding.world.payment(&refunding.payer).await;
+    assert_eq!(refunding.status(&payment), RefundStatus::Confirmed);
+    assert_eq!(refunding.looks_for().await, 1);
+    assert_eq!(payment.refund(&refunding.coin()).unwrap().units(), Units(exact.units));
+}
+
+#[tokio::test]
+async fn r16_a_reorganisation_takes_a_refund_back_and_its_return_is_seen() {
+    let mut refunding = Refunding::on("ethereum").await;
+    let paid = refunding.from_payment(2);
+    refunding.mine(paid.clone(), 2).await;
+    refunding.world.node.reorg(3);
+    refunding.world.node.mine_empty(1);
+    refunding.world.run().await;
+    let back = refunding.world.payment(&refunding.payer).await;
+    assert_eq!(refunding.status(&back), RefundStatus::Confirmed);
+    let again = refunding.mine(paid, 11).await;
+    assert_eq!(again.recorded_status(), Status::Refunded);
+}
+
+#[tokio::test]
+async fn r22_a_crash_between_any_two_writes_of_a_refund_changes_nothing_in_the_end() {
+    for writes in 0..12 {
+        let mut refunding = Refunding::on("ethereum").await;
+        refunding.world.node.mine(vec![refunding.from_payment(2)]);
+        refunding.world.node.mine_empty(11);
+        refunding.world.tap.cut_after(writes);
+        let crashed = refunding.world.try_run().await.is_err();
+        refunding.world.tap.restore();
+        refunding.world.cold_run().await;
+        let done = refunding.world.payment(&refunding.payer).await;
+        assert_eq!(done.recorded_status(), Status::Refunded, "{writes} writes");
+        assert_eq!(refunding.looks_for().await, 0);
+        if !crashed {
+            assert!(writes > 3, "nothing was written");
+            return;
+        }
+    }
+    panic!("a run writes more than expected");
+}
