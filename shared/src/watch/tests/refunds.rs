@@ -62,14 +62,14 @@ impl Refunding {
     }
 
     /// The refund as the merchant's wallet sends it from the payment's address.
-    fn from_payment(&self, tx: u64) -> Paid {
+    fn out_of_payment(&self, tx: u64) -> Paid {
         let from = Some(self.payer.address);
         Paid { coin: self.coin, to: BACK, from, spends: Some(1), ..self.payer.pays(tx, self.units) }
     }
 
     /// The same out of other pockets.
-    fn from_elsewhere(&self, tx: u64) -> Paid {
-        Paid { from: Some(AddressKey([3; 20])), spends: Some(999), ..self.from_payment(tx) }
+    fn out_of_elsewhere(&self, tx: u64) -> Paid {
+        Paid { from: Some(AddressKey([3; 20])), spends: Some(999), ..self.out_of_payment(tx) }
     }
 
     async fn mine(&mut self, paid: Paid, more: u64) -> Payment {
@@ -91,7 +91,7 @@ impl Refunding {
 #[tokio::test]
 async fn r16_a_refund_out_of_the_payments_own_pockets_is_sent_and_then_completed() {
     let mut refunding = Refunding::on("ethereum").await;
-    let paid = refunding.from_payment(2);
+    let paid = refunding.out_of_payment(2);
     let sent = refunding.mine(paid, 0).await;
     assert_eq!((refunding.status(&sent), sent.recorded_status()), (RefundStatus::Sent, Status::Cancelled));
     refunding.world.node.mine_empty(11);
@@ -109,7 +109,7 @@ async fn r16_a_refund_out_of_the_payments_own_pockets_is_sent_and_then_completed
 #[tokio::test]
 async fn r16_a_refund_that_spends_an_output_of_the_payment_is_one() {
     let mut refunding = Refunding::on("bitcoin").await;
-    let paid = refunding.from_payment(2);
+    let paid = refunding.out_of_payment(2);
     let done = refunding.mine(paid, 0).await;
     assert_eq!(
         (refunding.status(&done), done.recorded_status()),
@@ -122,7 +122,7 @@ async fn r16_a_refund_that_spends_an_output_of_the_payment_is_one() {
 async fn r16_money_out_of_other_pockets_is_a_refund_only_if_it_is_named_before_or_after() {
     for chain in ["ethereum", "bitcoin"] {
         let mut refunding = Refunding::on(chain).await;
-        let paid = refunding.from_elsewhere(2);
+        let paid = refunding.out_of_elsewhere(2);
         let unnamed = refunding.mine(paid, 12).await;
         assert_eq!(refunding.status(&unnamed), RefundStatus::Confirmed, "{chain}");
         let tx_id = refunding.world.node.tx_id(2);
@@ -135,7 +135,7 @@ async fn r16_money_out_of_other_pockets_is_a_refund_only_if_it_is_named_before_o
 #[tokio::test]
 async fn r16_other_units_and_other_coins_are_no_refund() {
     let mut refunding = Refunding::on("ethereum").await;
-    let exact = refunding.from_payment(2);
+    let exact = refunding.out_of_payment(2);
     let less = Paid { units: exact.units - 1, ..exact.clone() };
     let token = Paid { coin: "USDC", tx: 3, ..exact.clone() };
     let elsewhere = Paid { to: AddressKey([0xcc; 20]), tx: 4, ..exact.clone() };
@@ -151,7 +151,7 @@ async fn r16_other_units_and_other_coins_are_no_refund() {
 #[tokio::test]
 async fn r16_a_reorganisation_takes_a_refund_back_and_its_return_is_seen() {
     let mut refunding = Refunding::on("ethereum").await;
-    let paid = refunding.from_payment(2);
+    let paid = refunding.out_of_payment(2);
     refunding.mine(paid.clone(), 2).await;
     refunding.world.node.reorg(3);
     refunding.world.node.mine_empty(1);
@@ -166,7 +166,7 @@ async fn r16_a_reorganisation_takes_a_refund_back_and_its_return_is_seen() {
 async fn r22_a_crash_between_any_two_writes_of_a_refund_changes_nothing_in_the_end() {
     for writes in 0..12 {
         let mut refunding = Refunding::on("ethereum").await;
-        refunding.world.node.mine(vec![refunding.from_payment(2)]);
+        refunding.world.node.mine(vec![refunding.out_of_payment(2)]);
         refunding.world.node.mine_empty(11);
         refunding.world.tap.cut_after(writes);
         let crashed = refunding.world.try_run().await.is_err();
