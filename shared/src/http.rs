@@ -3,10 +3,12 @@
 mod call;
 mod callers;
 mod error;
+mod etag;
 mod paging;
 mod reply;
 pub mod routes;
 mod view;
+pub mod wait;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,6 +24,7 @@ use reply::Answer;
 pub use call::{Call, Caller};
 pub use callers::{Accounts, Callers};
 pub use error::ApiError;
+pub use etag::ETag;
 pub use paging::ListQuery;
 pub use reply::Reply;
 pub use view::{OneExplanation, OnePayment, PageView, PaymentView, TransferView};

@@ -18,6 +18,8 @@ pub struct Settings {
     pub fees: FeeSettings,
     /// How much may be missing from what is due (R21).
     pub tolerance: BasisPoints,
+    /// Calls that may wait for news at a time: a quarter of the executions that the deployment has.
+    pub waits: u64,
     /// Whether prices come from a fixed table and not from a market: payers are told.
     pub fixed_rates: bool,
 }
@@ -63,6 +65,7 @@ impl Settings {
                 free_volume: Cents(number("FREE_VOLUME_CENTS", 0)?),
             },
             tolerance: basis_points("TOLERANCE_BASIS_POINTS", 0)?,
+            waits: number("CONCURRENCY", 10)?.div_euclid(4),
             fixed_rates: optional("RATE_SOURCES").as_deref() == Some("fixed"),
         })
     }

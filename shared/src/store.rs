@@ -6,6 +6,7 @@ pub mod attribute;
 mod chains;
 mod keys;
 mod payments;
+mod places;
 mod rates;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -16,6 +17,7 @@ pub use chains::{
     TouchedTransfer,
 };
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
+pub use places::Place;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

@@ -10,8 +10,11 @@ use shared::settings::optional;
 const REPLY: &str = ".reply.json";
 
 /// Headers that differ by nature, or with each change of a page's look; the page's own tests read the latter.
-const HEADERS: [(&str, &str); 2] =
-    [("x-request-id", "<request id>"), ("content-security-policy", "<content security policy>")];
+const HEADERS: [(&str, &str); 3] = [
+    ("etag", "<etag>"),
+    ("x-request-id", "<request id>"),
+    ("content-security-policy", "<content security policy>"),
+];
 
 /// All events below the folder: function, case and file, in this order.
 pub fn events(folder: &Path) -> Vec<(String, PathBuf)> {

@@ -34,6 +34,8 @@ pub fn shared<T>(test: impl AsyncFnOnce(&'static Product) -> T) -> T {
     static PRODUCT: OnceCell<Product> = OnceCell::const_new();
     let mut options = Options::default();
     options.environment.insert("FIXED_RATES".into(), RATES.into());
+    // Tests of waits must not take each other's places.
+    options.environment.insert("CONCURRENCY".into(), "400".into());
     let product = PRODUCT.get_or_init(|| Product::start(options));
     RUNTIME.block_on(async { test(product.await).await })
 }

@@ -20,7 +20,7 @@ use shared::payment::{Code, Event, Fee, IdentityStep, Mode, Payment, PaymentId, 
 use shared::store::Cursor;
 use tests::answer::Answer;
 use tests::meter::{Cost, Meter};
-use tests::product::{Product, Shop, alone};
+use tests::product::{PAYMENTS, Product, Shop, alone};
 
 /// An account's extended key for live addresses; nobody holds its private half.
 const XPUB: &str = tests::anvil::ANVIL_XPUB;
@@ -110,6 +110,9 @@ async fn merchants_calls(bench: &Bench, shop: &Shop<'_>) {
     let one = Budget { requests: 1, reads: 1.0, writes: 0.0 };
     hold("get by id", bench.cost(shop.test.read(&id)).await, &one);
     hold("get by code", bench.cost(shop.test.read(&code)).await, &one);
+    // A place of the key and one of the deployment, taken and given back; a read when it begins, and when it is over.
+    let waits = bench.cost(shop.test.get(&format!("{PAYMENTS}/{id}?wait=1"))).await;
+    hold("get that waits a second for nothing", waits, &Budget { requests: 6, reads: 2.0, writes: 4.0 });
 }
 
 async fn lists(bench: &Bench, shop: &Shop<'_>) {

@@ -20,7 +20,7 @@ const RIGHTS: [(&str, &str); 15] = [
         "PaymentsTable BatchGetItem GetItem, PaymentsTable/index/by_merchant Query, \
          PaymentsTable/index/by_status Query, KeysTable GetItem UpdateItem, AccountsTable GetItem",
     ),
-    ("get-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    ("get-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem UpdateItem"),
     ("cancel-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "accept-late",

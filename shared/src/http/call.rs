@@ -9,7 +9,7 @@ use lambda_http::{Body, Request, RequestExt};
 use super::{ApiError, Result};
 use crate::account::{Account, AccountState};
 use crate::app::App;
-use crate::keys::{ApiKey, Scope};
+use crate::keys::{ApiKey, KeyHash, Scope};
 use crate::moment::Timestamp;
 use crate::payment::{Code, Fields, IdempotencyKey, InvalidParameter, Mode, Name, Payment};
 use crate::store::Found;
@@ -36,6 +36,8 @@ pub struct Caller {
     pub account: Arc<Account>,
     /// Which payments the key makes and sees.
     pub mode: Mode,
+    /// The key's hash.
+    pub key: KeyHash,
 }
 
 impl Caller {
@@ -60,26 +62,31 @@ impl Call<()> {
 
     /// The call of a known key's owner, or the reason to refuse it: key, account, scope, in that order (R1).
     pub async fn authenticate(self, app: &App, scope: Scope) -> Result<Call<Caller>> {
+        let who = self.caller(app, scope, self.at).await?;
+        Ok(Call { who, at: self.at, request_id: self.request_id, request: self.request })
+    }
+}
+
+impl<Who> Call<Who> {
+    /// Who calls, by what is known at `now` of the key that the call carries.
+    pub async fn caller(&self, app: &App, scope: Scope, now: Timestamp) -> Result<Caller> {
         let text = self.header("x-api-key").ok_or(ApiError::Unauthenticated)?;
         let key = ApiKey::parse(text).map_err(|_| ApiError::Unauthenticated)?;
-        let key = app.callers.known(app, &key.hash(), self.at).await?.ok_or(ApiError::Unauthenticated)?;
-        if !key.is_valid(self.at) {
+        let hash = key.hash();
+        let key = app.callers.known(app, &hash, now).await?.ok_or(ApiError::Unauthenticated)?;
+        if !key.is_valid(now) {
             return Err(ApiError::Unauthenticated);
         }
-        let account =
-            app.accounts.known(app, &key.merchant, self.at).await?.ok_or(ApiError::Unauthenticated)?;
+        let account = app.accounts.known(app, &key.merchant, now).await?.ok_or(ApiError::Unauthenticated)?;
         if account.state == AccountState::Disabled {
             return Err(ApiError::AccountDisabled);
         }
         if !key.scopes.contains(&scope) {
             return Err(ApiError::MissingScope);
         }
-        let who = Caller { account, mode: key.mode };
-        Ok(Call { who, at: self.at, request_id: self.request_id, request: self.request })
+        Ok(Caller { account, mode: key.mode, key: hash })
     }
-}
 
-impl<Who> Call<Who> {
     /// A header, its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.request.headers().get(name).and_then(|value| value.to_str().ok())

@@ -3,12 +3,12 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, IntoResponse, Response};
 use serde::Serialize;
 
-use super::{ApiError, Result};
+use super::{ApiError, ETag, Result};
 
 /// What a handler answers.
 #[derive(Debug)]
@@ -16,6 +16,13 @@ pub struct Reply {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: String,
+}
+
+/// The same answer says the same: headers only tell how to handle it.
+impl PartialEq for Reply {
+    fn eq(&self, other: &Reply) -> bool {
+        (self.status, &self.body) == (other.status, &other.body)
+    }
 }
 
 impl Reply {
@@ -55,6 +62,24 @@ impl Reply {
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Reply {
         self.headers.push((name, value));
         self
+    }
+
+    /// With the tag of its body.
+    pub fn tagged(self) -> Result {
+        let tag = HeaderValue::from_str(self.tag().as_str()).map_err(ApiError::internal)?;
+        Ok(self.with(ETAG, tag))
+    }
+
+    /// What it is known by.
+    pub fn tag(&self) -> ETag {
+        ETag::of(&self.body)
+    }
+
+    /// 304 in its place: the caller has it already.
+    #[must_use]
+    pub fn not_modified(self) -> Reply {
+        let headers = self.headers.into_iter().filter(|(name, _)| *name != CONTENT_TYPE);
+        Reply { status: StatusCode::NOT_MODIFIED, headers: headers.collect(), body: String::new() }
     }
 
     /// Marked as the answer to a request that was made before (R9).

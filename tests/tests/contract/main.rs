@@ -12,3 +12,4 @@ mod paying;
 mod simulate;
 mod time;
 mod volume;
+mod waiting;

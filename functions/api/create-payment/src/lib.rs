@@ -16,7 +16,7 @@ pub const SCOPE: Scope = Scope::PaymentsWrite;
 /// Answers the call.
 pub async fn create_payment(app: &App, call: Call<Caller>) -> http::Result {
     let request = Request::parse(call.json()?)?;
-    let Caller { account, mode } = &call.who;
+    let Caller { account, mode, .. } = &call.who;
     let key = call.idempotency_key()?;
     let terms = Terms {
         fee: account.fee_terms(app.settings.fees).fee(request.amount, account.volume_used),
