@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod anvil;
+pub mod bitcoind;
 pub mod browser;
 pub mod database;
 pub mod eager;

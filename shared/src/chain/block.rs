@@ -137,6 +137,11 @@ impl Mempool {
         tx_id.parse::<Txid>().is_ok_and(|tx_id| self.0.contains(&tx_id))
     }
 
+    /// The same, by its name.
+    pub fn contains(&self, tx_id: &Txid) -> bool {
+        self.0.contains(tx_id)
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Txid> {
         self.0.iter()

@@ -2,7 +2,7 @@
 
 use super::block::{Found, Header, Mempool, ScannedBlock};
 use super::rpc::RpcError;
-use super::{Chain, Family, evm};
+use super::{Chain, Family, bitcoin, evm};
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
@@ -11,6 +11,8 @@ use crate::watch::{Source, WatchList};
 pub enum Node {
     /// Of Ethereum or its like.
     Evm(evm::node::Node),
+    /// Of Bitcoin or its like.
+    Bitcoin(bitcoin::node::Node),
 }
 
 /// A node asked about one chain.
@@ -18,26 +20,22 @@ pub enum Node {
 pub enum NodeOn<'a> {
     /// Of Ethereum or its like.
     Evm(evm::node::NodeOn<'a>),
+    /// Of Bitcoin or its like.
+    Bitcoin(bitcoin::node::NodeOn<'a>),
 }
 
-/// Why a chain cannot be asked.
+/// Why a chain cannot be asked: its URL is none.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// The URL is none.
-    #[error("the node of chain {0}")]
-    Rpc(String, #[source] RpcError),
-    /// No watcher knows this family.
-    #[error("chain {0} is of a family that cannot be watched yet")]
-    Family(String),
-}
+#[error("the node of chain {0}")]
+pub struct NodeError(String, #[source] RpcError);
 
 impl Node {
     /// The node of `chain` at `url`, which may hold a secret and is never shown.
     pub fn new(chain: &Chain, url: &str) -> Result<Node, NodeError> {
-        let named = |error| NodeError::Rpc(chain.id.to_string(), error);
+        let named = |error| NodeError(chain.id.to_string(), error);
         match chain.family {
             Family::Evm { .. } => evm::node::Node::new(url).map(Node::Evm).map_err(named),
-            Family::Bitcoin { .. } => Err(NodeError::Family(chain.id.to_string())),
+            Family::Bitcoin { .. } => bitcoin::node::Node::new(url).map(Node::Bitcoin).map_err(named),
         }
     }
 
@@ -45,7 +43,10 @@ impl Node {
     pub fn on<'a>(&'a self, chain: &'a Chain) -> Option<NodeOn<'a>> {
         match (self, chain.family) {
             (Node::Evm(node), Family::Evm { chain_id, .. }) => Some(NodeOn::Evm(node.on(chain, chain_id))),
-            (Node::Evm(_), Family::Bitcoin { .. }) => None,
+            (Node::Bitcoin(node), Family::Bitcoin { network, .. }) => {
+                Some(NodeOn::Bitcoin(node.on(chain, network)))
+            }
+            (Node::Evm(_), Family::Bitcoin { .. }) | (Node::Bitcoin(_), Family::Evm { .. }) => None,
         }
     }
 }
@@ -55,6 +56,8 @@ impl NodeOn<'_> {
     pub fn take_unchecked(&self) -> u64 {
         match self {
             NodeOn::Evm(node) => node.take_unchecked(),
+            // Every output tells whom it pays.
+            NodeOn::Bitcoin(_) => 0,
         }
     }
 }
@@ -63,36 +66,42 @@ impl Source for NodeOn<'_> {
     async fn tip(&self) -> Result<Header, RpcError> {
         match self {
             NodeOn::Evm(node) => node.tip().await,
+            NodeOn::Bitcoin(node) => node.tip().await,
         }
     }
 
     async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.header(height).await,
+            NodeOn::Bitcoin(node) => node.header(height).await,
         }
     }
 
     async fn finalized(&self) -> Result<Option<u64>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.finalized().await,
+            NodeOn::Bitcoin(node) => node.finalized().await,
         }
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.scan(height, list).await,
+            NodeOn::Bitcoin(node) => node.scan(height, list).await,
         }
     }
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.mempool().await,
+            NodeOn::Bitcoin(node) => node.mempool().await,
         }
     }
 
     async fn unconfirmed(&self, mempool: &Mempool, list: &WatchList) -> Result<Vec<Found<Code>>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.unconfirmed(mempool, list).await,
+            NodeOn::Bitcoin(node) => node.unconfirmed(mempool, list).await,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// A node that is there takes milliseconds.
@@ -102,14 +103,47 @@ impl JsonRpc {
         method: &'static str,
         params: Value,
     ) -> Result<T, RpcError> {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let mut body = self.post(method, &request).await;
+        let body = self.ask(method, &request(method, 0, &params)).await?;
+        match serde_json::from_slice::<Reply<T>>(&body) {
+            Ok(reply) => answer(method, reply),
+            Err(_) => Err(refusal(method, &body)),
+        }
+    }
+
+    /// What the node answers to `method` with each of these parameters, in their order, by one request.
+    pub async fn batch<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<Result<T, RpcError>>, RpcError> {
+        // Some nodes take no empty batch.
+        if params.is_empty() {
+            return Ok(Vec::new());
+        }
+        let requests = params.iter().enumerate().map(|(id, params)| request(method, id, params)).collect();
+        let body = self.ask(method, &Value::Array(requests)).await?;
+        let Ok(mut replies) = serde_json::from_slice::<Vec<Reply<Box<RawValue>>>>(&body) else {
+            // Who takes no batches says so once.
+            return Err(refusal(method, &body));
+        };
+        replies.sort_unstable_by_key(|reply| reply.id);
+        if !replies.iter().map(|reply| reply.id).eq((0..params.len()).map(Some)) {
+            return Err(RpcError::Shape(method));
+        }
+        let read =
+            |result: Box<RawValue>| serde_json::from_str(result.get()).map_err(|_| RpcError::Shape(method));
+        Ok(replies.into_iter().map(|reply| answer(method, reply).and_then(read)).collect())
+    }
+
+    /// The body of the reply to a request, which only reads and may be repeated.
+    async fn ask(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
+        let mut body = self.post(method, request).await;
         for _ in 1..ATTEMPTS {
             if let Err(RpcError::Transport(_)) = body {
-                body = self.post(method, &request).await;
+                body = self.post(method, request).await;
             }
         }
-        read(method, &body?)
+        body
     }
 
     async fn post(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
@@ -138,13 +172,23 @@ fn refuses(reply: Reply<Value>) -> bool {
     reply.error.is_some()
 }
 
-fn read<T: DeserializeOwned>(method: &'static str, body: &[u8]) -> Result<T, RpcError> {
-    let reply: Reply<T> = serde_json::from_slice(body).map_err(|_| RpcError::Shape(method))?;
+fn request(method: &str, id: usize, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+fn answer<T>(method: &'static str, reply: Reply<T>) -> Result<T, RpcError> {
     if let Some(error) = reply.error {
         let message = error.message.chars().take(MAX_MESSAGE_CHARS).collect();
         return Err(RpcError::Node { method, code: error.code, message });
     }
     reply.result.ok_or(RpcError::Shape(method))
+}
+
+/// Why a reply is not what was asked for. Older nodes say `null` beside the reason, whatever the result should be.
+fn refusal(method: &'static str, body: &[u8]) -> RpcError {
+    let reply: Result<Reply<IgnoredAny>, _> = serde_json::from_slice(body);
+    let refused = reply.ok().and_then(|reply| answer(method, reply).err());
+    refused.unwrap_or(RpcError::Shape(method))
 }
 
 fn transport(error: reqwest::Error) -> RpcError {
@@ -155,6 +199,9 @@ fn transport(error: reqwest::Error) -> RpcError {
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 struct Reply<T> {
+    /// The request's place in its batch.
+    #[serde(default)]
+    id: Option<usize>,
     #[serde(default, deserialize_with = "present")]
     result: Option<T>,
     error: Option<NodeError>,

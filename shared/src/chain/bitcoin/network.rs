@@ -68,6 +68,28 @@ impl Network {
         }
     }
 
+    /// The hashes of block 0 of all networks with its prefix, as people write them: Bitcoin's testnet 3, testnet 4 and
+    /// signet share theirs.
+    pub(super) fn genesis(self) -> &'static [&'static str] {
+        match self {
+            Network::Bitcoin => &["000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"],
+            Network::BitcoinTest => &[
+                "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943",
+                "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043",
+                "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6",
+            ],
+            Network::BitcoinRegtest => &["0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"],
+            Network::Litecoin => &["12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2"],
+            Network::LitecoinTest => &["4966625a4b2851d9fdee139e56211a0d88575f59ed816ff5e6a63deb4e3e29a0"],
+            Network::LitecoinRegtest => &["530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9"],
+        }
+    }
+
+    /// The network whose block 0 has that hash.
+    pub(super) fn with_genesis(hash: &str) -> Option<Network> {
+        Network::ALL.into_iter().find(|network| network.genesis().contains(&hash))
+    }
+
     /// The first byte of its older addresses that stand for a key's hash. The test networks share theirs.
     pub(super) fn key_hash_version(self) -> u8 {
         match self {

@@ -1,0 +1,149 @@
+//! A node of Bitcoin or Litecoin, as the watcher sees it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use bitcoin::Txid;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
+
+use super::block::{Block, BlockError};
+use super::network::Network;
+use super::rpc::{BATCH, BitcoinRpc};
+use super::scan::{Wanted, scan_block, scan_tx};
+use super::tx::Tx;
+use crate::chain::Chain;
+use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
+use crate::chain::rpc::RpcError;
+use crate::payment::Code;
+use crate::watch::{Source, WatchList};
+
+/// Waiting transactions looked at in one run: some minutes of the busiest chain. A watcher that starts beside a full
+/// mempool looks at all of it within a few runs.
+const MAX_LOOKED_AT: usize = 40_000;
+
+/// What was not looked at by then is left to the next run, so that a slow node does not keep blocks from counting.
+const LOOK_TIME: Duration = Duration::from_secs(15);
+
+/// A node, reached by its URL.
+#[derive(Debug)]
+pub struct Node {
+    rpc: BitcoinRpc,
+    /// Set once the node has said that it is on the right network.
+    right_network: OnceCell<()>,
+    waiting: Mutex<Waiting>,
+}
+
+/// A node asked about one chain.
+#[derive(Debug)]
+pub struct NodeOn<'a> {
+    node: &'a Node,
+    chain: &'a Chain,
+    network: Network,
+}
+
+/// What waits for a block, as far as it was looked at. Transactions do not change, so that once is enough.
+#[derive(Debug, Default)]
+struct Waiting {
+    looked_at: HashSet<Txid>,
+    /// The bytes of those that pay watched addresses.
+    ours: HashMap<Txid, Vec<u8>>,
+}
+
+impl Node {
+    /// The node at `url`, which may hold a secret and is never shown.
+    pub fn new(url: &str) -> Result<Node, RpcError> {
+        let (right_network, waiting) = (OnceCell::new(), Mutex::default());
+        Ok(Node { rpc: BitcoinRpc::new(url)?, right_network, waiting })
+    }
+
+    /// Asked about the coins of `chain`, on whose network the node must be.
+    pub fn on<'a>(&'a self, chain: &'a Chain, network: Network) -> NodeOn<'a> {
+        NodeOn { node: self, chain, network }
+    }
+}
+
+impl NodeOn<'_> {
+    /// A node of another network would see none of our payers' money, and other people's.
+    async fn check_network(&self) -> Result<(), RpcError> {
+        let found = self.node.rpc.genesis().await?;
+        if self.network.genesis().contains(&found.as_str()) {
+            return Ok(());
+        }
+        let found = Network::with_genesis(&found).map_or(found, |network| network.name().to_owned());
+        Err(RpcError::Network { expected: self.network.name().to_owned(), found })
+    }
+
+    fn scan_waiting(&self, txid: Txid, bytes: &[u8], list: &WatchList) -> Vec<Found<Code>> {
+        let tx = Tx::parse(bytes);
+        tx.map(|tx| scan_tx(self.chain, self.network, txid, &tx, |key| list.code(key))).unwrap_or_default()
+    }
+
+    /// Looks at what is new, and keeps of it what is ours.
+    async fn look_at(&self, waiting: &mut Waiting, new: &[Txid], list: &WatchList) -> Result<(), RpcError> {
+        let began = Instant::now();
+        for names in new.chunks(BATCH) {
+            if began.elapsed() >= LOOK_TIME {
+                break;
+            }
+            let transactions = self.node.rpc.transactions(names).await?;
+            for (txid, bytes) in names.iter().zip(transactions) {
+                let Some(bytes) = bytes else { continue };
+                if !self.scan_waiting(*txid, &bytes, list).is_empty() {
+                    waiting.ours.insert(*txid, bytes);
+                }
+                waiting.looked_at.insert(*txid);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for NodeOn<'_> {
+    async fn tip(&self) -> Result<Header, RpcError> {
+        self.node.right_network.get_or_try_init(|| self.check_network()).await?;
+        self.node.rpc.tip().await
+    }
+
+    async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {
+        self.node.rpc.header(height).await
+    }
+
+    /// Work is never final.
+    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+        Ok(None)
+    }
+
+    async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
+        let hash = self.node.rpc.hash_at(height).await?.ok_or(RpcError::Missing(height))?;
+        let bytes = self.node.rpc.block(hash).await?;
+        let block = Block::parse(&bytes, hash).map_err(|error| unreadable(height, error))?;
+        let wanted = Wanted {
+            lookup: |key: &_| list.code(key),
+            awaits: |outpoint: &_| list.awaits(outpoint),
+            is_destination: |script: &_| list.is_destination(script),
+        };
+        Ok(scan_block(self.chain, self.network, &block, height, &wanted))
+    }
+
+    async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
+        self.node.rpc.mempool().await.map(Some)
+    }
+
+    async fn unconfirmed(&self, mempool: &Mempool, list: &WatchList) -> Result<Vec<Found<Code>>, RpcError> {
+        let mut waiting = self.node.waiting.lock().await;
+        waiting.looked_at.retain(|txid| mempool.contains(txid));
+        waiting.ours.retain(|txid, _| mempool.contains(txid));
+        let is_new = |txid: &&Txid| !waiting.looked_at.contains(*txid);
+        let new: Vec<Txid> = mempool.iter().filter(is_new).take(MAX_LOOKED_AT).copied().collect();
+        self.look_at(&mut waiting, &new, list).await?;
+        let found = waiting.ours.iter().flat_map(|(txid, bytes)| self.scan_waiting(*txid, bytes, list));
+        Ok(found.collect())
+    }
+}
+
+/// Which of the lies it was is for the operator; the watcher asks again in any case.
+fn unreadable(height: u64, error: BlockError) -> RpcError {
+    tracing::error!(height, %error, "the node sent a block that cannot be right");
+    RpcError::Shape("getblock")
+}
