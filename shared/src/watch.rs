@@ -12,6 +12,9 @@ mod tests;
 
 use std::cell::Cell;
 use std::future::Future;
+use std::pin::pin;
+
+use futures_util::stream::{self, StreamExt};
 
 use crate::chain::Chain;
 use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
@@ -31,6 +34,9 @@ const SCAN_SECONDS: u64 = 40;
 
 /// Blocks scanned in one run at most, so that a day away is caught up in steps that are kept.
 const SCAN_BLOCKS: u64 = 1_000;
+
+/// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
+const SCANS_AT_ONCE: usize = 8;
 
 /// Where a chain that was never scanned is begun: some minutes before its tip.
 const START_BACK: u64 = 50;
@@ -114,9 +120,8 @@ pub struct Watcher<'a, S> {
     pub clock: Clock,
 }
 
-/// What a run looks for, and what it knows to lie outside of the chain.
-struct Lookout<'a> {
-    list: &'a mut WatchList,
+/// What a run looks for, beside the addresses of its list.
+struct Lookout {
     outside: Outside,
     payouts: Vec<AwaitedPayout>,
     mempool: Option<Mempool>,
@@ -146,19 +151,21 @@ impl<S: Source> Watcher<'_, S> {
         let tip = self.source.tip().await?;
         list.refresh(self.store, self.chain, started_at).await?;
         let Outlying { sightings, payouts } = self.store.outlying(&self.chain.id).await?;
-        let mut lookout = Lookout { list, outside: Outside::new(sightings), payouts, mempool };
-        lookout.list.await_payouts(self.destinations(&lookout.payouts));
+        let mut lookout = Lookout { outside: Outside::new(sightings), payouts, mempool };
+        list.await_payouts(self.destinations(&lookout.payouts));
         let version = read.as_ref().map_or(0, |cursor| cursor.version);
         let height = read.as_ref().map_or(0, |cursor| cursor.height);
         let claimed = Cell::new(false);
         let mut run = Run { watcher: self, started_at, tip, finalized: None, read: version, claimed };
         let done = match read {
-            Some(cursor) if lookout.is_idle() && cursor.open_from.is_none() => run.skip(&cursor).await,
+            Some(cursor) if list.is_empty() && lookout.is_empty() && cursor.open_from.is_none() => {
+                run.skip(&cursor).await
+            }
             Some(cursor) => {
                 run.finalized = self.source.finalized().await?;
-                run.advance(cursor, &mut lookout).await
+                run.advance(cursor, list, &mut lookout).await
             }
-            None => run.begin(lookout.list).await,
+            None => run.begin(list).await,
         };
         match done {
             Err(WatchError::Overtaken) => {
@@ -184,10 +191,9 @@ impl<S: Source> Watcher<'_, S> {
     }
 }
 
-impl Lookout<'_> {
-    /// Nothing is looked for.
-    fn is_idle(&self) -> bool {
-        self.list.is_empty() && self.outside.is_empty() && self.payouts.is_empty()
+impl Lookout {
+    fn is_empty(&self) -> bool {
+        self.outside.is_empty() && self.payouts.is_empty()
     }
 }
 
@@ -241,7 +247,12 @@ impl<S: Source> Run<'_, S> {
         Ok(Outcome { height, ..Outcome::default() })
     }
 
-    async fn advance(&self, cursor: Cursor, lookout: &mut Lookout<'_>) -> Result<Outcome, WatchError> {
+    async fn advance(
+        &self,
+        cursor: Cursor,
+        list: &mut WatchList,
+        lookout: &mut Lookout,
+    ) -> Result<Outcome, WatchError> {
         let mut outcome = Outcome { height: cursor.height, ..Outcome::default() };
         let mut next = cursor;
         let found = match self.fork(&next).await? {
@@ -257,7 +268,7 @@ impl<S: Source> Run<'_, S> {
             }
         };
         if found {
-            self.follow(&mut next, lookout, &mut outcome).await?;
+            self.follow(&mut next, list, lookout, &mut outcome).await?;
         }
         outcome.lag_seconds = self.lag_seconds(&next);
         outcome.height = next.height;
@@ -291,21 +302,22 @@ impl<S: Source> Run<'_, S> {
     async fn follow(
         &self,
         cursor: &mut Cursor,
-        lookout: &mut Lookout<'_>,
+        list: &mut WatchList,
+        lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<(), WatchError> {
         let (mut open, ahead) = self.look_back(cursor, lookout, outcome).await?;
         // What lies ahead may be taken out by the very block that holds its rival.
         let may_go = ahead.iter().flat_map(|block| &block.transfers).flat_map(TouchedTransfer::spends);
-        lookout.list.await_outputs(lookout.outside.outputs().into_iter().chain(may_go));
-        open.extend(self.scan_back(cursor, lookout, outcome).await?);
-        open.extend(self.scan_forward(cursor, lookout, &ahead, outcome).await?);
+        list.await_outputs(lookout.outside.outputs().into_iter().chain(may_go));
+        open.extend(self.scan_back(cursor, list, lookout, outcome).await?);
+        open.extend(self.scan_forward(cursor, list, lookout, &ahead, outcome).await?);
         cursor.open_from = open.into_iter().min();
         if cursor.height >= self.tip.number {
             outcome.caught_up = true;
             cursor.note_caught_up(self.started_at);
             if let Some(mempool) = &lookout.mempool {
-                self.look_outside(cursor, lookout.list, &mut lookout.outside, mempool).await?;
+                self.look_outside(cursor, list, &mut lookout.outside, mempool).await?;
             }
         }
         Ok(())
@@ -317,7 +329,7 @@ impl<S: Source> Run<'_, S> {
     async fn look_back(
         &self,
         cursor: &Cursor,
-        lookout: &mut Lookout<'_>,
+        lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<(Vec<u64>, Vec<TouchedBlock>), WatchError> {
         let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
@@ -347,7 +359,7 @@ impl<S: Source> Run<'_, S> {
         &self,
         cursor: &Cursor,
         block: &TouchedBlock,
-        lookout: &mut Lookout<'_>,
+        lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<bool, WatchError> {
         outcome.lost = outcome.lost.saturating_add(block.transfers.len());
@@ -361,14 +373,19 @@ impl<S: Source> Run<'_, S> {
     async fn scan_back(
         &self,
         cursor: &Cursor,
-        lookout: &mut Lookout<'_>,
+        list: &WatchList,
+        lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
         let mut open = Vec::new();
-        let late = lookout.list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
+        let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
         let Some((from, late)) = late else { return Ok(open) };
-        for height in from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height {
-            let scanned = self.watcher.source.scan(height, &late).await?;
+        let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
+        let scans = heights.map(|height| self.watcher.source.scan(height, &late));
+        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
+        while let Some(scanned) = scans.next().await {
+            let scanned = scanned?;
+            let height = scanned.header.number;
             if !self.take_in(cursor, scanned, None, lookout, outcome).await? {
                 open.push(height);
             }
@@ -388,17 +405,22 @@ impl<S: Source> Run<'_, S> {
     async fn scan_forward(
         &self,
         cursor: &mut Cursor,
-        lookout: &mut Lookout<'_>,
+        list: &WatchList,
+        lookout: &mut Lookout,
         ahead: &[TouchedBlock],
         outcome: &mut Outcome,
     ) -> Result<Vec<u64>, WatchError> {
         let mut open = Vec::new();
         let last = self.tip.number.min(cursor.height.saturating_add(SCAN_BLOCKS));
-        for height in cursor.height.saturating_add(1)..=last {
+        let heights = cursor.height.saturating_add(1)..=last;
+        let scans =
+            heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
+        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
+        while let Some((height, scanned)) = scans.next().await {
             if self.watcher.clock.now().since(self.started_at) >= SCAN_SECONDS {
                 break;
             }
-            let scanned = match self.watcher.source.scan(height, lookout.list).await {
+            let scanned = match scanned {
                 Ok(scanned) if cursor.is_parent_of(&scanned.header) => scanned,
                 // The chain moved under us: the next run finds the fork.
                 Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => break,
@@ -432,7 +454,7 @@ impl<S: Source> Run<'_, S> {
         cursor: &Cursor,
         scanned: ScannedBlock<Code>,
         noted: Option<&TouchedBlock>,
-        lookout: &mut Lookout<'_>,
+        lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<bool, WatchError> {
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
