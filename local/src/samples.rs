@@ -12,8 +12,9 @@ use shared::keys::{ApiKey, KeyRecord, Scope};
 use shared::moment::Timestamp;
 use shared::money::{BasisPoints, Cents, Decimals, Rate};
 use shared::payment::{
-    BlockAt, Event, Fee, FeePaidBy, GivenAddress, IdentityStep, KycMethod, MerchantId, Mode, Movement, Offer,
-    Payment, PaymentId, Refusal, Report, Request, Secret, Sequence, Standing, Terms, TransferId,
+    BlockAt, ClaimSecret, Event, Fee, FeePaidBy, GivenAddress, IdentityStep, KycMethod, MerchantId, Mode,
+    Movement, Offer, Payment, PaymentId, Refusal, Report, Request, Secret, Sequence, Standing, Terms,
+    TransferId,
 };
 use shared::store::{Store, StoreError};
 
@@ -30,10 +31,14 @@ enum Past {
     Paid,
     /// It was withdrawn, and then its money came.
     Late,
+    /// The same, and a claim link is out.
+    Asked,
+    /// The same, and the payer gave an address.
+    Claimed,
 }
 
 /// The payments that the events name.
-const PAYMENTS: [(&str, Past); 8] = [
+const PAYMENTS: [(&str, Past); 11] = [
     ("019cd2a1-7c40-7abc-80de-f01234567890", Past::New),
     ("019cd2a1-7c40-7abc-81de-f01234567891", Past::New),
     ("019cd2a1-7c40-7abc-82de-f01234567892", Past::Paid),
@@ -42,7 +47,16 @@ const PAYMENTS: [(&str, Past); 8] = [
     ("019cd2a1-7c40-7abc-85de-f01234567895", Past::Chosen),
     ("019cd2a1-7c40-7abc-86de-f01234567896", Past::Approved),
     ("019cd2a1-7c40-7abc-90de-f01234567a00", Past::Late),
+    ("019cd2a1-7c40-7abc-91de-f01234567a01", Past::Late),
+    ("019cd2a1-7c40-7abc-92de-f01234567a02", Past::Claimed),
+    ("019cd2a1-7c40-7abc-93de-f01234567a03", Past::Asked),
 ];
+
+/// The secret of the claim links.
+const CLAIM_SECRET: [u8; 16] = [7; 16];
+
+/// The address that the payer gave.
+const PAYERS_ADDRESS: &str = "0x52908400098527886E0F7030069857D2E4169EE7";
 
 /// The block that holds what was paid.
 const SAMPLE_HEIGHT: u64 = 20_000_000;
@@ -156,10 +170,24 @@ async fn payment(
         return Ok(payment);
     }
     let paid = paid(&payment, now)?;
-    if past == Past::Late {
-        payment = payment.apply(Event::Cancel, now)?;
+    if past == Past::Paid {
+        return Ok(payment.apply(Event::Reported(paid), now)?);
     }
-    Ok(payment.apply(Event::Reported(paid), now)?)
+    let cancelled = payment.apply(Event::Cancel, now)?;
+    let late = cancelled.apply(Event::Reported(paid), now)?;
+    Ok(refund(past).into_iter().try_fold(late, |payment, event| payment.apply(event, now))?)
+}
+
+/// What was done to give its money back.
+fn refund(past: Past) -> Vec<Event> {
+    let secret = ClaimSecret::new(CLAIM_SECRET).hash();
+    let ask = CoinId::new("ETH").map(|coin| Event::RequestRefund { coin, units: None, secret });
+    let claim = Event::ClaimRefund { secret, address: PAYERS_ADDRESS.to_owned() };
+    match past {
+        Past::New | Past::Approved | Past::Chosen | Past::Paid | Past::Late => Vec::new(),
+        Past::Asked => ask.into_iter().collect(),
+        Past::Claimed => ask.into_iter().chain([claim]).collect(),
+    }
 }
 
 async fn address(store: &Store, id: PaymentId) -> Result<GivenAddress, SampleError> {

@@ -4,11 +4,14 @@ pub mod address;
 pub mod bitcoin;
 pub mod block;
 mod config;
+mod destination;
 pub mod evm;
 pub mod node;
+pub mod psbt;
 pub mod rpc;
 
 pub use config::{Asset, Chain, Chains, Coin, Depth, DepthRule, Family, Internal, InvalidChains};
+pub use destination::DestinationError;
 
 use std::fmt;
 

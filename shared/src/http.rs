@@ -5,6 +5,7 @@ mod callers;
 mod error;
 mod etag;
 mod paging;
+mod refund;
 mod reply;
 pub mod routes;
 mod view;
@@ -26,6 +27,7 @@ pub use callers::{Accounts, Callers};
 pub use error::ApiError;
 pub use etag::ETag;
 pub use paging::ListQuery;
+pub use refund::{Asked, OneRefund, Payable, Plain, RefundView, Refunds};
 pub use reply::Reply;
 pub use view::{OneExplanation, OnePayment, PageView, PaymentView, TransferView};
 

@@ -1,7 +1,7 @@
 //! What every function of the gateway has in common.
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources,
-//! `json`, `pay`, `explain`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `payer`, `watch`,
+//! `json`, `pay`, `explain`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `refunds`, `payer`, `watch`,
 //! `sweep`, `admin`.
 
 pub mod account;
@@ -21,6 +21,7 @@ pub mod pay;
 pub mod payer;
 pub mod payment;
 pub mod rates;
+pub mod refunds;
 pub mod settings;
 pub mod store;
 pub mod sweep;

@@ -2,6 +2,7 @@
 //!
 //! Pure. It holds nothing of the merchant's: no metadata, no account, no share of the fee.
 
+mod claim;
 mod link;
 mod page;
 #[cfg(test)]
@@ -10,8 +11,9 @@ mod tests;
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 mod words;
 
-pub use link::payment_link;
-pub use page::{Message, PayPage, content_security_policy};
+pub use claim::{ClaimPage, Form};
+pub use link::{link_to, payment_link};
+pub use page::{Message, PayPage, content_security_policy, unframed_policy};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -11,7 +11,9 @@ use crate::app::App;
 use crate::checkout::{self, Chosen};
 use crate::http::{self, ApiError, Call, Reply};
 use crate::moment::Timestamp;
-use crate::pay::{Message, PayPage, PayView, can_choose, content_security_policy};
+use crate::pay::{
+    ClaimPage, Message, PayPage, PayView, can_choose, content_security_policy, unframed_policy,
+};
 use crate::payment::Payment;
 
 /// What the page may ask of the browser: to write an amount to the clipboard.
@@ -69,9 +71,37 @@ pub fn refusal(error: ApiError, call: &Call<()>) -> Reply {
     error.label(reply, &call.request_id)
 }
 
+/// The page of a claim link. A mistyped address is a 400, so that no machine takes it for accepted.
+pub fn claim_page(page: &ClaimPage) -> http::Result {
+    let status = if page.is_refused() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    html_with(status, page, unframed_policy())
+}
+
+/// An error on a claim link, as a page. A wrong link, an old one and none at all look the same.
+pub fn claim_refusal(error: ApiError, request_id: &str) -> Reply {
+    let (status, _) = error.public();
+    let detail = format!("{error}.");
+    let (title, text) = match status {
+        StatusCode::NOT_FOUND => (
+            "This link is not valid",
+            "It may be mistyped, replaced by a newer one, or older than seven days. Ask the shop for a new link.",
+        ),
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            ("Something went wrong", "Your money is safe. Please try again in a minute.")
+        }
+        _ => ("That did not work", detail.as_str()),
+    };
+    let reply = html_with(status, &Message { title, text, back: None }, unframed_policy());
+    error.label(reply.unwrap_or_else(|_| Reply::html(status, String::new())), request_id)
+}
+
 fn html(status: StatusCode, page: &impl Template) -> http::Result {
+    html_with(status, page, content_security_policy())
+}
+
+fn html_with(status: StatusCode, page: &impl Template, policy: String) -> http::Result {
     let body = page.render().map_err(ApiError::internal)?;
-    let policy = HeaderValue::try_from(content_security_policy()).map_err(ApiError::internal)?;
+    let policy = HeaderValue::try_from(policy).map_err(ApiError::internal)?;
     Ok(Reply::html(status, body)
         .with(CONTENT_SECURITY_POLICY, policy)
         .with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))

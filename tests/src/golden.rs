@@ -78,6 +78,11 @@ fn without_nature(text: &str, value: &Value, known: &[PaymentId]) -> String {
             "<id>"
         } else if word.parse::<Code>().is_ok_and(|code| known.iter().all(|id| id.code() != code)) {
             "<code>"
+        } else if let Some((link, secret)) = word.rsplit_once('/')
+            && link.contains("/refund/")
+        {
+            text = text.replace(secret, "<secret>");
+            return;
         } else if word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             "<random>"
         } else {

@@ -13,7 +13,7 @@ use shared::http::routes::{ROUTES, Route};
 use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
-const RIGHTS: [(&str, &str); 15] = [
+const RIGHTS: [(&str, &str); 21] = [
     ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
@@ -29,6 +29,28 @@ const RIGHTS: [(&str, &str); 15] = [
     ),
     ("explain-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
+        "request-refund",
+        "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
+         AddressesTable PutItem",
+    ),
+    ("list-refunds", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    (
+        "confirm-refund",
+        "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
+         AddressesTable PutItem, ChainsTable BatchGetItem PutItem",
+    ),
+    (
+        "name-refund-transaction",
+        "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
+         AddressesTable PutItem",
+    ),
+    (
+        "withdraw-refund",
+        "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
+         AddressesTable PutItem",
+    ),
+    ("refund-page", "PaymentsTable GetItem PutItem, AddressesTable PutItem"),
+    (
         "simulate-payment",
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem UpdateItem, \
          AddressesTable PutItem, ChainsTable BatchGetItem",
@@ -37,7 +59,7 @@ const RIGHTS: [(&str, &str); 15] = [
         "no-route",
         "PaymentsTable BatchGetItem GetItem PutItem, PaymentsTable/index/by_merchant Query, \
          PaymentsTable/index/by_status Query, KeysTable GetItem UpdateItem, AccountsTable GetItem UpdateItem, \
-         AddressesTable PutItem, ChainsTable BatchGetItem",
+         AddressesTable PutItem, ChainsTable BatchGetItem PutItem",
     ),
     ("pay-page", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),
     ("payment-state", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bitcoin::base58;
-use bitcoin::bip32::{ChildNumber, Fingerprint, Xpub};
+use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, Xpub};
 use bitcoin::hashes::Hash;
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::{PublicKey, Secp256k1};
@@ -167,6 +167,28 @@ impl FromStr for ExtendedKey {
         }
         let receiving = account.ckd_pub(&Secp256k1::verification_only(), RECEIVING);
         receiving.map(|receiving| ExtendedKey { account, receiving }).map_err(|_| AddressError::NoExtendedKey)
+    }
+}
+
+/// A key that signs for an address, as a wallet finds it again (BIP174): counted from the account's key, because nobody
+/// told us what lies above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOrigin {
+    /// The key.
+    pub public_key: PublicKey,
+    /// The account's key (BIP32).
+    pub fingerprint: Fingerprint,
+    /// The way from there.
+    pub path: DerivationPath,
+}
+
+impl ExtendedKey {
+    /// Which key signs for child `0/index`.
+    pub fn origin(&self, index: u32) -> Result<KeyOrigin, AddressError> {
+        let child = ChildNumber::from_normal_idx(index).map_err(|_| AddressError::NoSuchIndex)?;
+        let public_key = self.receiving_key(index)?.public_key;
+        let path = DerivationPath::from(vec![RECEIVING, child]);
+        Ok(KeyOrigin { public_key, fingerprint: self.account.fingerprint(), path })
     }
 }
 

@@ -103,17 +103,20 @@ impl<Who> Call<Who> {
         Some(all.join(","))
     }
 
+    /// A parameter of the path.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.request.path_parameters_ref()?.first(name)
+    }
+
     /// Which payment the path names (R4).
     pub fn name(&self, parameter: &str) -> Result<Name> {
-        let parameters = self.request.path_parameters_ref().ok_or(ApiError::PaymentNotFound)?;
-        let text = parameters.first(parameter).ok_or(ApiError::PaymentNotFound)?;
+        let text = self.parameter(parameter).ok_or(ApiError::PaymentNotFound)?;
         text.parse().map_err(|_| ApiError::PaymentNotFound)
     }
 
     /// Which payment the path of a payer's call names: by its short code only (R27).
     pub fn code(&self) -> Result<Code> {
-        let parameters = self.request.path_parameters_ref().ok_or(ApiError::PaymentNotFound)?;
-        let text = parameters.first("code").ok_or(ApiError::PaymentNotFound)?;
+        let text = self.parameter("code").ok_or(ApiError::PaymentNotFound)?;
         text.parse().map_err(|_| ApiError::PaymentNotFound)
     }
 

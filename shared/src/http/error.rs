@@ -84,6 +84,9 @@ impl ApiError {
             ApiError::PathNotFound => (StatusCode::NOT_FOUND, "not_found"),
             ApiError::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             ApiError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_parameter"),
+            ApiError::Refused(Refusal::NoRefund | Refusal::NoClaim) => {
+                (StatusCode::NOT_FOUND, "refund_not_found")
+            }
             ApiError::Refused(_) => (StatusCode::BAD_REQUEST, "payment_state"),
             ApiError::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
             ApiError::NoRate { .. } | ApiError::NothingOffered => {

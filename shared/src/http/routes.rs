@@ -18,7 +18,7 @@ const fn route(method: &'static str, path: &'static str, function: &'static str)
 }
 
 /// All routes; whatever else is called gets `no-route`.
-pub const ROUTES: [Route; 11] = [
+pub const ROUTES: [Route; 19] = [
     route("POST", "/api/v1/payments", "create-payment"),
     route("GET", "/api/v1/payments", "list-payments"),
     route("GET", "/api/v1/payments/{id}", "get-payment"),
@@ -26,10 +26,18 @@ pub const ROUTES: [Route; 11] = [
     route("DELETE", "/api/v1/payments/{id}", "cancel-payment"),
     route("POST", "/api/v1/payments/{id}/accept-late", "accept-late"),
     route("GET", "/api/v1/payments/{id}/explain", "explain-payment"),
+    route("POST", "/api/v1/payments/{id}/refunds", "request-refund"),
+    route("GET", "/api/v1/payments/{id}/refunds", "list-refunds"),
+    route("POST", "/api/v1/payments/{id}/refunds/{coin}/confirm", "confirm-refund"),
+    route("POST", "/api/v1/payments/{id}/refunds/{coin}/transaction", "name-refund-transaction"),
+    route("POST", "/api/v1/payments/{id}/refunds/{coin}/withdraw", "withdraw-refund"),
+    route("DELETE", "/api/v1/payments/{id}/refunds/{coin}", "withdraw-refund"),
     route("POST", "/api/v1/test/payments/{id}/simulate", "simulate-payment"),
     route("GET", "/pay/{code}", "pay-page"),
     route("GET", "/pay/{code}/state", "payment-state"),
     route("POST", "/pay/{code}/coin", "choose-coin"),
+    route("GET", "/refund/{code}/{secret}", "refund-page"),
+    route("POST", "/refund/{code}/{secret}", "refund-page"),
 ];
 
 /// The methods that `path` knows; none for a path that does not exist.

@@ -15,10 +15,10 @@ use crate::money::Cents;
 use crate::payment::{KycMethod, KycStatus, Status, TransferState};
 
 /// Inlined, so that the page is one request and needs nobody else.
-const STYLE: &str = include_str!("../../templates/pay/style.css");
+pub(super) const STYLE: &str = include_str!("../../templates/pay/style.css");
 
 /// Inlined as well.
-const SCRIPT: &str = include_str!("../../templates/pay/script.js");
+pub(super) const SCRIPT: &str = include_str!("../../templates/pay/script.js");
 
 /// A description longer than this is folded away, so that address and amount stay in sight.
 const DESCRIPTION_SHOWN: usize = 140;
@@ -167,14 +167,23 @@ fn qr_code(link: &str) -> Result<String, QrError> {
     Ok(document.get(start..).unwrap_or_default().replacen("<svg ", "<svg aria-hidden=\"true\" ", 1))
 }
 
-/// The policy for every page: only its own style and script, by their hashes, and calls to where it came from.
+/// The policy for a payment's page: only its own style and script, by their hashes, and calls to where it came from.
 ///
 /// Any site may frame it: the page stands in shops' iframes and holds no session to be misused.
 pub fn content_security_policy() -> String {
+    policy("*")
+}
+
+/// The policy for a page that stands alone: nobody can lay another over it.
+pub fn unframed_policy() -> String {
+    policy("'none'")
+}
+
+fn policy(frame_ancestors: &str) -> String {
     let (style, script) = (source_hash(STYLE), source_hash(SCRIPT));
     format!(
         "default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; img-src data:; \
-         form-action 'self'; base-uri 'none'; frame-ancestors *"
+         form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}"
     )
 }
 

@@ -155,6 +155,9 @@ pub enum Refusal {
     /// A claim link is good for one address.
     #[error("An address was given already and cannot be changed")]
     AddressSettled,
+    /// What is sent there comes back to where it is.
+    #[error("The address is the one that the payment was sent to")]
+    OwnAddress,
     /// The merchant confirms what the payer gave and nothing else.
     #[error("The payer gave another address")]
     OtherAddress,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::product::shared;
 
 const NAMES: &str = "scenario must be one of approve_identity, reject_identity, choose_coin, transfer, confirm, \
-                     reorg, advance, pay";
+                     reorg, advance, pay, refund";
 
 #[test]
 fn a_live_key_finds_nothing_before_the_body_is_read() {
@@ -56,7 +56,7 @@ fn a_misspelt_field_value_is_refused() {
             (json!({ "scenario": null }), NAMES),
             (json!({ "scenario": 1 }), NAMES),
             (json!({ "scenario": "Pay" }), NAMES),
-            (json!({ "scenario": "refund" }), NAMES),
+            (json!({ "scenario": "refunds" }), NAMES),
             (json!({ "scenario": "approve_identity", "reason": 1 }), reason),
             (json!({ "scenario": "reject_identity", "reason": "x".repeat(501) }), reason),
             (json!({ "scenario": "choose_coin", "coin": 1 }), "coin must be the name of a coin"),

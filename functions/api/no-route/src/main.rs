@@ -32,10 +32,30 @@ async fn no_route(app: &App, call: Call<()>) -> http::Result {
         "explain-payment" => {
             explain_payment::explain_payment(app, call.authenticate(app, explain_payment::SCOPE).await?).await
         }
+        "request-refund" => {
+            request_refund::request_refund(app, call.authenticate(app, request_refund::SCOPE).await?).await
+        }
+        "list-refunds" => {
+            list_refunds::list_refunds(app, call.authenticate(app, list_refunds::SCOPE).await?).await
+        }
+        "confirm-refund" => {
+            confirm_refund::confirm_refund(app, call.authenticate(app, confirm_refund::SCOPE).await?).await
+        }
+        "name-refund-transaction" => {
+            name_refund_transaction::name_refund_transaction(
+                app,
+                call.authenticate(app, name_refund_transaction::SCOPE).await?,
+            )
+            .await
+        }
+        "withdraw-refund" => {
+            withdraw_refund::withdraw_refund(app, call.authenticate(app, withdraw_refund::SCOPE).await?).await
+        }
         "simulate-payment" => {
             simulate_payment::simulate_payment(app, call.authenticate(app, simulate_payment::SCOPE).await?)
                 .await
         }
+        "refund-page" => refund_page::refund_page(app, call).await,
         "pay-page" => pay_page::pay_page(app, call).await,
         "payment-state" => payment_state::payment_state(app, call).await,
         "choose-coin" => choose_coin::choose_coin(app, call).await,

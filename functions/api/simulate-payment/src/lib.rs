@@ -44,6 +44,10 @@ async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> h
         Scenario::Reorg(id) => change(app, found, |payment| money::reorg(payment, id, now)).await,
         Scenario::Advance(seconds) => change(app, found, |payment| advance(payment, *seconds, now)).await,
         Scenario::Pay => pay(app, found, now).await,
+        Scenario::Refund(coin) => {
+            let new_id = app.random()?;
+            change(app, found, |payment| money::refund(payment, coin.as_ref(), new_id, now)).await
+        }
     }
 }
 

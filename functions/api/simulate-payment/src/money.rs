@@ -1,11 +1,12 @@
 //! Simulated chains: what a watcher would report of a test payment's money.
 
-use shared::chain::{Chains, Coin};
+use shared::chain::{Chains, Coin, CoinId};
 use shared::http::{self, ApiError};
 use shared::moment::Timestamp;
 use shared::money::{Cents, Rate, Units};
 use shared::payment::{
-    BlockAt, Event, InvalidParameter, Movement, Payment, Report, Selection, Standing, Transfer, TransferId,
+    BlockAt, Event, InvalidParameter, Movement, Payment, Refund, RefundReport, Report, Selection, Standing,
+    Transfer, TransferId,
 };
 use shared::rates::NoRate;
 use shared::store::Market;
@@ -134,4 +135,39 @@ fn units(
     }
     let rate = rate.map_err(|why| ApiError::NoRate { coin: coin.id.clone(), why })?;
     Units::worth(usd, payment.terms().rate(rate), coin.decimals).map_err(ApiError::internal)
+}
+
+/// The chain shows the transaction of a confirmed refund, as deep as it must lie. One that it showed stays as it is.
+pub fn refund(
+    payment: &Payment,
+    coin: Option<&CoinId>,
+    new_id: [u8; 8],
+    now: Timestamp,
+) -> http::Result<Payment> {
+    let named = |refund: &&Refund| coin.is_none_or(|coin| refund.coin() == coin);
+    let mut awaited = payment.refunds_awaited().filter(named);
+    let refund = match (awaited.next(), awaited.next()) {
+        (Some(refund), None) => refund,
+        (None, _) if payment.refunds().filter(named).any(|refund| refund.completed_at().is_some()) => {
+            return Ok(payment.clone());
+        }
+        (None | Some(_), _) => {
+            return Err(InvalidParameter::new("scenario", "refund needs one confirmed refund").into());
+        }
+    };
+    let time = payment.local(now).max(refund.confirmed_at().unwrap_or_default().plus(1));
+    let block = BlockAt { height: time.0.div_euclid(BLOCK_SECONDS), time };
+    let confirmations = refund.confirmations_required();
+    let drawn = || format!("{:016x}", u64::from_be_bytes(new_id));
+    let report = RefundReport {
+        coin: refund.coin().clone(),
+        tx_id: refund.named_tx().map_or_else(drawn, str::to_owned),
+        address: refund.address().unwrap_or_default().to_owned(),
+        units: refund.units(),
+        from_payment: true,
+        sequence: payment.next_sequence(),
+        at: payment.local(now),
+        standing: Standing::InBlock { block, confirmations },
+    };
+    Ok(payment.apply(Event::RefundSeen(report), now)?)
 }

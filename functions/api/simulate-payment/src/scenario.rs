@@ -36,6 +36,8 @@ pub enum Scenario {
     Advance(u64),
     /// The short way to `paid`.
     Pay,
+    /// The chain shows a confirmed refund's transaction, deep enough; `None`: of the only coin that waits for one.
+    Refund(Option<CoinId>),
 }
 
 /// Money that arrives.
@@ -69,7 +71,7 @@ impl Arrival {
 
 impl Scenario {
     const NAMES: &str = "must be one of approve_identity, reject_identity, choose_coin, transfer, confirm, reorg, \
-                         advance, pay";
+                         advance, pay, refund";
 
     /// Reads a request's body.
     pub fn parse(body: &str) -> Result<Scenario, InvalidParameter> {
@@ -85,6 +87,7 @@ impl Scenario {
             "reorg" => known_transfer(&fields).map(Scenario::Reorg),
             "advance" => seconds(&fields).map(Scenario::Advance),
             "pay" => Ok(Scenario::Pay),
+            "refund" => coin(&fields).map(Scenario::Refund),
             _ => Err(invalid()),
         }
     }

@@ -181,6 +181,9 @@ impl Payment {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let at = self.local(now);
+        if self.owns_address(&address) {
+            return Err(Refusal::OwnAddress);
+        }
         let mut refunds = self.progress.refunds.values_mut();
         let refund = refunds.find(|refund| refund.secret == secret).ok_or(Refusal::NoClaim)?;
         match refund.status(at) {

@@ -1,0 +1,121 @@
+//! `POST /api/v1/payments/{id}/refunds/{coin}/confirm`: the merchant confirms the address that the payer gave, and is told
+//! how the wallet pays it.
+//!
+//! From here on nothing takes the refund back: money may be under way. The same call again gets the same answer.
+
+mod transaction;
+
+use shared::app::App;
+use shared::chain::{Chain, CoinId};
+use shared::http::{self, ApiError, Call, Caller, OneRefund, Payable, Reply};
+use shared::keys::Scope;
+use shared::moment::Timestamp;
+use shared::pay::link_to;
+use shared::payment::{Event, Fields, InvalidParameter, Payment, Refusal};
+use shared::refunds;
+
+use transaction::Funding;
+
+/// What a key needs to call this.
+pub const SCOPE: Scope = Scope::PaymentsWrite;
+
+/// Answers the call.
+pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
+    let word = Word::parse(call.json()?)?;
+    let found = call.find(app).await?;
+    let coin = refunds::coin(&call)?;
+    refunds::refund(&found.payment, &coin)?;
+    let (chain, asset) = refunds::place(app, &coin)?;
+    let step = word.check(app, chain, &coin, &found.payment)?;
+    let scanned = scanned(app, chain, &coin, &found.payment, call.at).await?;
+    let decide = |payment: &Payment| step.take(payment, &coin, scanned, call.at);
+    let next = decide(&found.payment)?;
+    refunds::await_payout(app, &next, refunds::refund(&next, &coin)?, call.at).await?;
+    let payment = refunds::change(app, found, call.at, decide).await?;
+    let refund = refunds::refund(&payment, &coin)?;
+    let payable = Payable {
+        payment_link: link_to(&step.address, refund.units(), chain, asset, payment.mode()),
+        psbt: transaction::unsigned(app, &call.who.account, &payment, refund, chain, &step.funding),
+    };
+    Reply::ok(&OneRefund::new(&payment, refund, payable, call.at))
+}
+
+/// The merchant's word, as it was sent.
+struct Word {
+    address: String,
+    tx_id: Option<String>,
+    fee_rate: Option<u64>,
+    change_address: Option<String>,
+}
+
+/// The same, checked for the coin's chain.
+struct Step {
+    address: String,
+    tx_id: Option<String>,
+    funding: Funding,
+}
+
+impl Word {
+    fn parse(body: &str) -> Result<Word, InvalidParameter> {
+        let fields = Fields::parse(body)?;
+        let required = || InvalidParameter::new("address", "is required");
+        let rule = "must be a whole number from 1 to 1000";
+        let fee_rate: Option<u64> = fields.get("fee_rate_sat_vb", rule)?;
+        if fee_rate.is_some_and(|rate| !(1..=transaction::MAX_FEE_RATE).contains(&rate)) {
+            return Err(InvalidParameter::new("fee_rate_sat_vb", rule));
+        }
+        Ok(Word {
+            address: fields.get("address", "must be a string")?.ok_or_else(required)?,
+            tx_id: fields.get("tx_id", refunds::TX_ID_RULE)?,
+            fee_rate,
+            change_address: fields.get("change_address", "must be a string")?,
+        })
+    }
+
+    fn check(&self, app: &App, chain: &Chain, coin: &CoinId, payment: &Payment) -> http::Result<Step> {
+        let mode = payment.mode();
+        let change = self.change_address.as_deref().map(|text| chain.destination(text, mode));
+        let change = change
+            .transpose()
+            .map_err(|error| InvalidParameter::new("change_address", format!("cannot be used: {error}")))?;
+        let tx_id = self.tx_id.as_deref().map(|text| refunds::transaction_id(app, coin, text));
+        Ok(Step {
+            address: chain.destination(&self.address, mode).map_err(|_| Refusal::OtherAddress)?,
+            tx_id: tx_id.transpose()?,
+            funding: Funding { fee_per_byte: self.fee_rate, change },
+        })
+    }
+}
+
+impl Step {
+    fn take(
+        &self,
+        payment: &Payment,
+        coin: &CoinId,
+        scanned: Option<u64>,
+        now: Timestamp,
+    ) -> http::Result<Payment> {
+        let (coin, address) = (coin.clone(), self.address.clone());
+        let confirmed = payment.apply(Event::ConfirmRefund { coin: coin.clone(), address, scanned }, now)?;
+        match self.tx_id.clone() {
+            Some(tx_id) => Ok(confirmed.apply(Event::NameRefundTransaction { coin, tx_id }, now)?),
+            None => Ok(confirmed),
+        }
+    }
+}
+
+/// How far the chain is scanned. Nothing live is confirmed where nobody would see it paid.
+async fn scanned(
+    app: &App,
+    chain: &Chain,
+    coin: &CoinId,
+    payment: &Payment,
+    now: Timestamp,
+) -> http::Result<Option<u64>> {
+    let is_confirmed = payment.refund(coin).is_some_and(|refund| refund.confirmed_at().is_some());
+    if !payment.is_live() || is_confirmed {
+        return Ok(None);
+    }
+    let market = app.store.market(std::slice::from_ref(&chain.id), now).await?;
+    market.heights.get(&chain.id).copied().map(Some).ok_or(ApiError::NotWatched)
+}

@@ -1,0 +1,5 @@
+//! The `request-refund` function.
+
+fn main() -> shared::http::Outcome {
+    shared::http::serve(request_refund::SCOPE, request_refund::request_refund)
+}

@@ -1,0 +1,80 @@
+//! Giving money back: what the functions of refunds share.
+
+use crate::app::App;
+use crate::chain::{Chain, Coin, CoinId};
+use crate::http::{ApiError, Call, Caller, OneRefund, Plain, Reply, Result};
+use crate::moment::Timestamp;
+use crate::payment::{ClaimSecret, Code, Event, InvalidParameter, Payment, Refund, Refusal};
+use crate::store::{AwaitedPayout, Found};
+
+/// What a transaction's id must look like.
+pub const TX_ID_RULE: &str = "must be the id of a transaction on the coin's chain";
+
+/// The path of a claim link.
+pub fn claim_path(code: Code, secret: &ClaimSecret) -> String {
+    format!("/refund/{code}/{}", secret.reveal())
+}
+
+/// The coin that the path of a call names.
+pub fn coin<Who>(call: &Call<Who>) -> Result<CoinId> {
+    call.parameter("coin").and_then(CoinId::new).ok_or_else(|| Refusal::NoRefund.into())
+}
+
+/// The refund of a coin.
+pub fn refund<'a>(payment: &'a Payment, coin: &CoinId) -> Result<&'a Refund> {
+    payment.refund(coin).ok_or_else(|| Refusal::NoRefund.into())
+}
+
+/// A refund's chain and coin, as long as they are configured.
+pub fn place<'a>(app: &'a App, coin: &CoinId) -> Result<(&'a Chain, &'a Coin)> {
+    app.settings.chains.coin(coin).ok_or(ApiError::NotWatched)
+}
+
+/// A transaction's id on the coin's chain.
+pub fn transaction_id(app: &App, coin: &CoinId, text: &str) -> Result<String> {
+    let (chain, _) = place(app, coin)?;
+    chain.transaction_id(text).ok_or_else(|| InvalidParameter::new("tx_id", TX_ID_RULE).into())
+}
+
+/// What one event does to the refund that a call names, and the answer to it.
+pub async fn step(app: &App, call: &Call<Caller>, event: impl Fn(&CoinId) -> Result<Event>) -> Result {
+    let found = call.find(app).await?;
+    let coin = coin(call)?;
+    refund(&found.payment, &coin)?;
+    let event = event(&coin)?;
+    let payment = change(app, found, call.at, |payment| Ok(payment.apply(event.clone(), call.at)?)).await?;
+    Reply::ok(&OneRefund::new(&payment, refund(&payment, &coin)?, Plain {}, call.at))
+}
+
+/// Changes a payment whose money goes back.
+///
+/// What it changes is decided first, because what must be written before needs a change to be written for; it is
+/// decided again by each write.
+pub async fn change(
+    app: &App,
+    found: Found,
+    now: Timestamp,
+    decide: impl Fn(&Payment) -> Result<Payment>,
+) -> Result<Payment> {
+    let next = decide(&found.payment)?;
+    if next != found.payment {
+        // Its thirty days begin anew (R23).
+        app.store.keep_watching(&found.payment, now).await?;
+    }
+    app.store.change_found(found, decide).await
+}
+
+/// Has the coin's watcher look for a refund: before the payment says `confirmed`, so that no crash between the two
+/// leaves one that nobody looks for; and again whenever the merchant confirms again, because watchers forget after months.
+pub async fn await_payout(app: &App, payment: &Payment, refund: &Refund, now: Timestamp) -> Result<()> {
+    if !payment.is_live() || refund.completed_at().is_some() {
+        return Ok(());
+    }
+    let payout = AwaitedPayout {
+        code: payment.id().code().to_string(),
+        coin: refund.coin().to_string(),
+        address: refund.address().unwrap_or_default().to_owned(),
+        units: refund.units().0.to_string(),
+    };
+    Ok(app.store.await_payout(refund.chain(), &payout, now).await?)
+}
