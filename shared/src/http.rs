@@ -10,6 +10,7 @@ mod reply;
 pub mod routes;
 mod view;
 pub mod wait;
+pub mod wallets;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! What every function of the gateway has in common.
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources,
-//! `json`, `pay`, `explain`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`, `refunds`, `payer`, `watch`,
-//! `sweep`, `admin`.
+//! `json`, `pay`, `explain`, `wallet`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`,
+//! `refunds`, `payer`, `watch`, `sweep`, `admin`.
 
 pub mod account;
 pub mod admin;
@@ -26,4 +26,5 @@ pub mod settings;
 pub mod store;
 pub mod sweep;
 pub mod task;
+pub mod wallet;
 pub mod watch;

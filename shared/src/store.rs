@@ -10,6 +10,7 @@ mod places;
 mod rates;
 #[cfg(test)]
 pub(crate) mod testing;
+mod wallets;
 
 pub use addresses::{WATCHED_SECONDS, Watched};
 pub use chains::{
@@ -18,6 +19,8 @@ pub use chains::{
 };
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
+
+pub use wallets::{Balance, NotedWallet, Reach};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

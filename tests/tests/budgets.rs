@@ -38,6 +38,8 @@ struct Budget {
 struct Bench {
     product: Product,
     meter: Meter,
+    /// What follows the payments is measured by itself.
+    follower: Meter,
 }
 
 impl Bench {
@@ -45,10 +47,14 @@ impl Bench {
         let meter = Meter::start().await;
         let mut options = Options::default();
         options.environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), meter.endpoint().to_owned());
+        let follower = Meter::start().await;
+        let apart = [("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), follower.endpoint().to_owned())];
+        options.function_environment.insert("note-wallets".into(), apart.into());
         let product = Product::start_without_prices(options).await;
         meter.measure(product.local.dynamodb_endpoint());
+        follower.measure(product.local.dynamodb_endpoint());
         product.local.tick("refresh-rates").await.unwrap();
-        Bench { product, meter }
+        Bench { product, meter, follower }
     }
 
     /// What a call costs.
@@ -162,8 +168,17 @@ async fn moves(bench: &Bench, shop: &Shop<'_>) {
     let cost = bench.cost(shop.test.simulate(&id, &reorg)).await;
     hold("a transfer that changes no status", cost, &Budget { requests: 2, reads: 1.0, writes: 1.0 });
     let confirm = json!({ "scenario": "confirm", "transfer_id": "a" });
+    bench.product.local.streams_idle().await.unwrap();
+    bench.follower.take();
     let cost = bench.cost(shop.test.simulate(&id, &confirm)).await;
     hold("a transfer that makes it paid", cost, &change);
+    bench.product.local.streams_idle().await.unwrap();
+    // The payment, its address, and the reach of its extended key.
+    let noted = bench.follower.take();
+    hold("money noted for the list of wallets", noted, &Budget { requests: 4, reads: 2.0, writes: 2.0 });
+    shop.test.get("/api/v1/wallets").await;
+    let listed = bench.cost(shop.test.get("/api/v1/wallets")).await;
+    hold("wallets of a small shop", listed, &Budget { requests: 2, reads: 2.0, writes: 0.0 });
 }
 
 async fn accepted_late(bench: &Bench, shop: &Shop<'_>, change: &Budget) {

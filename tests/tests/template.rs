@@ -13,7 +13,7 @@ use shared::http::routes::{ROUTES, Route};
 use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
-const RIGHTS: [(&str, &str); 21] = [
+const RIGHTS: [(&str, &str); 23] = [
     ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
@@ -28,6 +28,7 @@ const RIGHTS: [(&str, &str); 21] = [
          AddressesTable PutItem",
     ),
     ("explain-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    ("list-wallets", "AddressesTable Query, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "request-refund",
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
@@ -59,7 +60,7 @@ const RIGHTS: [(&str, &str); 21] = [
         "no-route",
         "PaymentsTable BatchGetItem GetItem PutItem, PaymentsTable/index/by_merchant Query, \
          PaymentsTable/index/by_status Query, KeysTable GetItem UpdateItem, AccountsTable GetItem UpdateItem, \
-         AddressesTable PutItem, ChainsTable BatchGetItem PutItem",
+         AddressesTable PutItem Query, ChainsTable BatchGetItem PutItem",
     ),
     ("pay-page", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),
     ("payment-state", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),
@@ -79,6 +80,7 @@ const RIGHTS: [(&str, &str); 21] = [
     ),
     ("refresh-rates", "ChainsTable PutItem UpdateItem"),
     ("count-volume", "AccountsTable PutItem UpdateItem"),
+    ("note-wallets", "PaymentsTable GetItem, AccountsTable GetItem UpdateItem, AddressesTable UpdateItem"),
 ];
 
 /// Settings that a deployment leaves alone: for tests, for `local`, or given by Lambda itself.
@@ -166,10 +168,12 @@ fn the_clock_and_the_stream_call_the_tasks() {
             assert_eq!(schedules.collect::<Vec<_>>(), [60], "{}", function.name);
         }
     }
-    let [stream] = product.function("count-volume").unwrap().streams.as_slice() else {
-        panic!("count-volume reads one stream")
-    };
-    assert_eq!(stream.table, "PaymentsTable");
+    for follower in ["count-volume", "note-wallets"] {
+        let [stream] = product.function(follower).unwrap().streams.as_slice() else {
+            panic!("{follower} reads one stream")
+        };
+        assert_eq!(stream.table, "PaymentsTable");
+    }
 }
 
 #[test]
@@ -185,6 +189,17 @@ fn r14_only_the_first_time_a_payment_is_paid_is_counted() {
     assert!(!filter.matches(&record(&paid, &paid)));
     assert!(!filter.matches(&record(&unpaid, &unpaid)));
     assert!(filter.matches(&json!({"dynamodb": {"NewImage": paid}})));
+}
+
+#[test]
+fn only_payments_to_which_something_was_sent_are_looked_at_for_wallets() {
+    let product = product();
+    let [filter] = product.function("note-wallets").unwrap().streams[0].filters.as_slice() else {
+        panic!("note-wallets has one filter")
+    };
+    let record = |image: &Value| json!({"dynamodb": {"NewImage": image}});
+    assert!(filter.matches(&record(&json!({"transfer_count": {"N": "1"}}))));
+    assert!(!filter.matches(&record(&json!({"paid_at": {"N": "1773066600"}}))));
 }
 
 #[test]

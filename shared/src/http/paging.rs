@@ -34,11 +34,7 @@ impl ListQuery {
     pub fn parse(call: &Call<Caller>) -> Result<ListQuery> {
         let (account, mode) = (&call.who.account, call.who.mode);
         let listing = Listing { merchant: account.merchant.clone(), mode, statuses: statuses(call)? };
-        let limit =
-            whole_number(call, "limit", "must be a whole number from 1 to 200")?.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(invalid("limit", "must be a whole number from 1 to 200"));
-        }
+        let limit = limit(call)?;
         let offset = whole_number(call, "offset", "must be a whole number, at least 0")?;
         if offset.is_some_and(|offset| offset > MAX_OFFSET) {
             return Err(invalid("offset", "must be at most 10000; use cursor to go further"));
@@ -62,7 +58,14 @@ impl ListQuery {
     }
 }
 
-fn invalid(field: &'static str, rule: &str) -> ApiError {
+/// How many a page is to hold; never clamped.
+pub(super) fn limit(call: &Call<Caller>) -> Result<usize> {
+    let rule = "must be a whole number from 1 to 200";
+    let limit = whole_number(call, "limit", rule)?.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(invalid("limit", rule)) }
+}
+
+pub(super) fn invalid(field: &'static str, rule: &str) -> ApiError {
     InvalidParameter::new(field, rule).into()
 }
 

@@ -29,6 +29,13 @@ pub struct Found {
     version: u64,
 }
 
+impl Found {
+    /// The number of its last write: higher is later.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+}
+
 impl Store {
     /// The payment under `code`, as it was last written.
     pub async fn payment(&self, code: Code) -> Result<Option<Payment>, StoreError> {

@@ -18,6 +18,7 @@ async fn every_call(caller: &Caller, id: &str) -> Vec<Answer> {
         caller.cancel(id).await,
         caller.accept_late(id).await,
         caller.explain(id).await,
+        caller.get("/api/v1/wallets").await,
         caller.call("DELETE", &format!("{PAYMENTS}/{id}"), &[], Vec::new()).await,
         caller.simulate(id, &json!({ "scenario": "pay" })).await,
     ]
@@ -69,8 +70,8 @@ fn r1_a_key_does_only_what_its_scopes_say() {
         let shop = product.shop().await;
         let id = shop.test.created("5").await;
         for (scope, may) in [
-            (Scope::PaymentsRead, [false, true, true, false, false, true, false, false]),
-            (Scope::PaymentsWrite, [true, false, false, true, true, false, true, true]),
+            (Scope::PaymentsRead, [false, true, true, false, false, true, true, false, false]),
+            (Scope::PaymentsWrite, [true, false, false, true, true, false, false, true, true]),
         ] {
             let id = if scope == Scope::PaymentsRead { id.clone() } else { shop.test.created("5").await };
             let key = product.key(&shop.account.merchant, Mode::Test, &[scope], None).await;

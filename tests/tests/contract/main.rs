@@ -13,3 +13,4 @@ mod simulate;
 mod time;
 mod volume;
 mod waiting;
+mod wallets;

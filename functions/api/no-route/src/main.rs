@@ -51,6 +51,9 @@ async fn no_route(app: &App, call: Call<()>) -> http::Result {
         "withdraw-refund" => {
             withdraw_refund::withdraw_refund(app, call.authenticate(app, withdraw_refund::SCOPE).await?).await
         }
+        "list-wallets" => {
+            list_wallets::list_wallets(app, call.authenticate(app, list_wallets::SCOPE).await?).await
+        }
         "simulate-payment" => {
             simulate_payment::simulate_payment(app, call.authenticate(app, simulate_payment::SCOPE).await?)
                 .await

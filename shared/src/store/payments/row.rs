@@ -68,6 +68,9 @@ pub(super) struct Row {
     quotes: Vec<QuoteRow>,
     #[serde(default, skip_serializing_if = "is_default")]
     transfers: BTreeMap<String, TransferRow>,
+    /// How many transfers there are, wherever they lie; for the stream's readers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    transfer_count: usize,
     /// Further items with the transfers that this one has no room for.
     #[serde(default, skip_serializing_if = "is_default")]
     chunks: u32,
@@ -221,6 +224,7 @@ impl Row {
                 .iter()
                 .map(|(id, transfer)| (id.to_string(), TransferRow::new(transfer)))
                 .collect(),
+            transfer_count: progress.transfers.len(),
             chunks: 0,
             windows: progress.windows.iter().map(|(chain, height)| (chain.to_string(), *height)).collect(),
             ending: progress.ending.map(|ending| ending.as_str().into()),
