@@ -41,16 +41,23 @@ pub enum DemoError {
     Xpub(AddressError),
 }
 
-/// Makes the demo merchant, or finds that `known` are its keys; `live_xpub` is its extended key for live payments.
-pub async fn demo(store: &Store, known: Option<Keys>, live_xpub: Option<&str>) -> Result<Keys, DemoError> {
+/// Makes the demo merchant, or finds that `known` are its keys; `live_xpubs` are its extended keys for live payments, by
+/// families of chains.
+pub async fn demo(
+    store: &Store,
+    known: Option<Keys>,
+    live_xpubs: &[(String, String)],
+) -> Result<Keys, DemoError> {
     let now = Clock::default().now();
     let keys = match known_to(store, known).await? {
         Some(keys) => keys,
         None => make(store, now).await?,
     };
-    if let (Some(xpub), Some(record)) = (live_xpub, record(store, &keys.live).await?) {
+    for (family, xpub) in live_xpubs {
         xpub.parse::<ExtendedKey>().map_err(DemoError::Xpub)?;
-        store.set_xpub(&record.merchant, "evm", xpub).await?;
+        if let Some(record) = record(store, &keys.live).await? {
+            store.set_xpub(&record.merchant, family, xpub).await?;
+        }
     }
     Ok(keys)
 }

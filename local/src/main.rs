@@ -46,9 +46,10 @@ struct Arguments {
     /// File with the chains and coins, instead of the template's.
     #[arg(long, env = "CRYPTOGAP_CHAINS", value_name = "FILE")]
     chains: Option<PathBuf>,
-    /// Extended public key that receives the demo merchant's live payments.
-    #[arg(long, env = "CRYPTOGAP_LIVE_XPUB", value_name = "XPUB")]
-    live_xpub: Option<String>,
+    /// Extended public key that receives the demo merchant's live payments: of its EVM account, or `bitcoin=zpub…` and
+    /// `litecoin=zpub…`; may be there several times.
+    #[arg(long, env = "CRYPTOGAP_LIVE_XPUB", value_name = "XPUB", value_delimiter = ',', value_parser = live_xpub)]
+    live_xpub: Vec<(String, String)>,
     /// Where prices come from.
     #[arg(long, env = "CRYPTOGAP_RATES", value_enum, default_value_t = Rates::Fixed)]
     rates: Rates,
@@ -143,7 +144,7 @@ async fn serve(arguments: &Arguments) -> Result<Running, Failure> {
     let local = Local::start(options(arguments)?).await?;
     let file = arguments.data.join("env");
     let known = demo::read(&file)?;
-    let keys = demo::demo(&local.store(), known, arguments.live_xpub.as_deref()).await?;
+    let keys = demo::demo(&local.store(), known, &arguments.live_xpub).await?;
     demo::write(&file, local.base_url(), &keys)?;
     print_banner(arguments, &local, &keys);
     Ok(Running::Product(Box::new(local)))
@@ -152,7 +153,7 @@ async fn serve(arguments: &Arguments) -> Result<Running, Failure> {
 async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
     let database = DatabaseOnly::start(&options(arguments)?).await?;
     let file = arguments.data.join("env");
-    let keys = demo::demo(&database.store(), demo::read(&file)?, arguments.live_xpub.as_deref()).await?;
+    let keys = demo::demo(&database.store(), demo::read(&file)?, &arguments.live_xpub).await?;
     demo::write(&file, LAMBDA_WATCH_URL, &keys)?;
     samples::prepare(&database.store(), Clock::default().now()).await?;
     let settings = arguments.data.join("functions.env");
@@ -192,6 +193,14 @@ fn options(arguments: &Arguments) -> Result<Options, Failure> {
 fn node(text: &str) -> Result<(String, String), String> {
     let (chain, url) = text.split_once('=').ok_or("must be a chain's name, `=` and a URL")?;
     Ok((chain.to_owned(), url.to_owned()))
+}
+
+fn live_xpub(text: &str) -> Result<(String, String), &'static str> {
+    let (family, xpub) = text.split_once('=').unwrap_or(("evm", text));
+    match family {
+        "evm" | "bitcoin" | "litecoin" => Ok((family.to_owned(), xpub.to_owned())),
+        _ => Err("must be an extended key, or `evm`, `bitcoin` or `litecoin`, `=` and one"),
+    }
 }
 
 fn environment(arguments: &Arguments) -> Result<BTreeMap<String, String>, Failure> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::binaries::workspace;
 
 /// Prices used where nobody asks for live ones, so that everything works offline.
-pub const FIXED_RATES: &str = r#"{"ETH":"2500.00","USDC":"1.00","USDT":"1.00"}"#;
+pub const FIXED_RATES: &str =
+    r#"{"BTC":"60000.00","ETH":"2500.00","LTC":"80.00","USDC":"1.00","USDT":"1.00"}"#;
 
 /// Where the data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use clap::{Subcommand, ValueEnum};
 use shared::account::AccountState;
 use shared::admin::{self, NewKey};
 use shared::app::Error;
-use shared::chain::address::ExtendedKey;
+use shared::chain::address::{AddressError, ExtendedKey};
+use shared::chain::bitcoin::Network;
 use shared::clock::Clock;
 use shared::keys::{KeyRecord, Scope};
 use shared::moment::{DAY_SECONDS, Timestamp};
@@ -92,9 +93,10 @@ pub enum XpubCommand {
         /// The account's id.
         account: String,
         /// The family of chains.
-        #[arg(value_parser = ["evm"])]
-        family: String,
-        /// The account's extended public key (m/44'/60'/0'), never a private one.
+        #[arg(value_enum)]
+        family: XpubFamily,
+        /// The account's extended public key (m/44'/60'/0' for evm, m/84'/0'/0' for bitcoin, m/84'/2'/0' for litecoin),
+        /// never a private one.
         xpub: String,
     },
 }
@@ -117,6 +119,35 @@ pub enum IdentityCommand {
         /// The payment's id or short code.
         payment: String,
     },
+}
+
+/// Chains that share addresses, and so an extended key.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum XpubFamily {
+    /// Ethereum and its like.
+    Evm,
+    /// Bitcoin.
+    Bitcoin,
+    /// Litecoin.
+    Litecoin,
+}
+
+impl XpubFamily {
+    fn name(self) -> &'static str {
+        match self {
+            XpubFamily::Evm => "evm",
+            XpubFamily::Bitcoin => Network::Bitcoin.currency(),
+            XpubFamily::Litecoin => Network::Litecoin.currency(),
+        }
+    }
+
+    fn address(self, key: &ExtendedKey, index: u32) -> Result<String, AddressError> {
+        match self {
+            XpubFamily::Evm => key.evm_address(index).map(|address| address.to_string()),
+            XpubFamily::Bitcoin => key.witness_address(index, Network::Bitcoin),
+            XpubFamily::Litecoin => key.witness_address(index, Network::Litecoin),
+        }
+    }
 }
 
 /// Which payments a key makes and sees.
@@ -194,10 +225,10 @@ impl XpubCommand {
         let XpubCommand::Set { account, family, xpub } = self;
         let merchant = known_account(store, &account).await?;
         let key: ExtendedKey = xpub.parse()?;
-        store.set_xpub(&merchant, &family, &xpub).await?;
+        store.set_xpub(&merchant, family.name(), &xpub).await?;
         println!("The first addresses of this key; compare them with your wallet:");
         for index in 0..3 {
-            println!("  {index}  {}", key.evm_address(index)?);
+            println!("  {index}  {}", family.address(&key, index)?);
         }
         Ok(())
     }

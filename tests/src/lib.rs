@@ -17,6 +17,7 @@ pub mod database;
 pub mod eager;
 pub mod golden;
 pub mod live;
+pub mod live_bitcoin;
 pub mod meter;
 pub mod product;
 pub mod program;

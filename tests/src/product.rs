@@ -25,7 +25,7 @@ static RUNTIME: LazyLock<Runtime> =
 pub const PAYMENTS: &str = "/api/v1/payments";
 
 /// Prices that make amounts easy to read, and one that does not divide.
-const RATES: &str = r#"{"ETH":"2500.00","USDC":"1.00","USDT":"0.97"}"#;
+const RATES: &str = r#"{"BTC":"60000.00","ETH":"2500.00","LTC":"80.00","USDC":"1.00","USDT":"0.97"}"#;
 
 /// Runs a test on the product that all tests of this program share.
 ///

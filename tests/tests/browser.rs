@@ -28,7 +28,7 @@ impl World {
     async fn start() -> World {
         let local = Local::start(Options::default()).await.unwrap();
         local.tick("refresh-rates").await.unwrap();
-        let key = demo::demo(&local.store(), None, None).await.unwrap().test;
+        let key = demo::demo(&local.store(), None, &[]).await.unwrap().test;
         let shop = Shop::new(local.base_url(), &key);
         World { local, shop }
     }

@@ -30,7 +30,7 @@ async fn run(snippet: &str, language: [&str; 3]) -> Option<Output> {
     }
     let local = Local::start(Options::default()).await.unwrap();
     local.tick("refresh-rates").await.unwrap();
-    let key = demo::demo(&local.store(), None, None).await.unwrap().test;
+    let key = demo::demo(&local.store(), None, &[]).await.unwrap().test;
     let payer = EagerPayer::open(&Shop::new(local.base_url(), &key)).await;
     let documented = std::fs::read_to_string(workspace().join("docs/snippets").join(snippet)).unwrap();
     for placeholder in [DOCUMENTED_URL, DOCUMENTED_KEY] {
@@ -117,7 +117,7 @@ async fn the_readmes_scenario_takes_a_payment_to_paid() {
     }
     let local = Local::start(Options::default()).await.unwrap();
     local.tick("refresh-rates").await.unwrap();
-    let key = demo::demo(&local.store(), None, None).await.unwrap().test;
+    let key = demo::demo(&local.store(), None, &[]).await.unwrap().test;
     let shop = Shop::new(local.base_url(), &key);
     let created = shop.create("49.99").await;
     let code = tests::shop::text(&created["short_code"]);

@@ -36,7 +36,7 @@ impl Engine {
         let data = Data::Folder(folder.path().join("data"));
         let database = DatabaseOnly::start(&Options { data, ..Options::default() }).await?;
         let store = store(product, database.dynamodb_endpoint());
-        let key = local::demo::demo(&store, None, None).await?.test;
+        let key = local::demo::demo(&store, None, &[]).await?.test;
         let (authority, acceptor) = certificates()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let tls_port = listener.local_addr()?.port();

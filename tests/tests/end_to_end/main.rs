@@ -8,6 +8,7 @@
 )]
 #![cfg(test)]
 
+mod bitcoin;
 mod later;
 mod money;
 mod networks;
