@@ -14,6 +14,9 @@ use crate::shop::{Shop, text, units};
 /// The account of BIP84's vectors: `m/84'/0'/0'` of "abandon … about".
 const ZPUB: &str = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs";
 
+/// The private key of the same account, as regression tests write it: what a merchant's wallet has and we never see.
+const WALLET: &str = "wpkh(tprv8gGUtTW1HhuYrycHNfewtKXPYsB3CgE8uK733ntLBPGfyDhse352wryMJXvQr4zkNDL3ZBDZvJh5NpkuqyEZtLvNLLNmjJD4UV6dsRECvrC/0/*)";
+
 /// What is charged for a coin at first, as the deployment's fixed prices.
 const RATES: &str = r#"{"BTC":"60000.00","LTC":"80.00"}"#;
 
@@ -119,6 +122,14 @@ impl LiveBitcoin {
         let amount = text(&state["coin_amount"]);
         assert_eq!(link, format!("{}:{address}?amount={amount}", name(self.node.currency())), "BIP21");
         Quoted { address, units }
+    }
+
+    /// A transaction that we made, signed by the merchant's wallet (BIP174).
+    pub async fn sign(&self, psbt: &str) -> String {
+        let done =
+            self.node.call("descriptorprocesspsbt", json!([psbt, [{ "desc": WALLET, "range": 20 }]])).await;
+        assert_eq!(done["complete"], true, "{done}");
+        text(&done["hex"])
     }
 
     /// Ends everything.

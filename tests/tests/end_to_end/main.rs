@@ -12,4 +12,5 @@ mod bitcoin;
 mod later;
 mod money;
 mod networks;
+mod refunds;
 mod reorganisation;
