@@ -62,6 +62,15 @@ impl Answer {
         body["payment"].clone()
     }
 
+    /// The refund of a successful answer about one.
+    #[track_caller]
+    pub fn refund(&self) -> Value {
+        assert!(matches!(self.status, 200 | 201), "{} {}", self.status, self.text);
+        let body = self.json();
+        assert_eq!(body["success"], true, "{}", self.text);
+        body["refund"].clone()
+    }
+
     /// One field of the payment.
     #[track_caller]
     pub fn field(&self, name: &str) -> Value {

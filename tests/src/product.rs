@@ -193,6 +193,14 @@ impl Caller {
         self.post(&format!("{PAYMENTS}/{id}/accept-late"), "").await
     }
 
+    /// Calls what belongs to a payment's refunds.
+    pub async fn refunds(&self, method: &str, id: &str, rest: &str, body: &Value) -> Answer {
+        let path = format!("{PAYMENTS}/{id}/refunds{rest}");
+        let json = [("Content-Type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.call(method, &path, &json, body.into()).await
+    }
+
     /// Simulates a scenario of test mode.
     pub async fn simulate(&self, id: &str, scenario: &Value) -> Answer {
         self.post(&format!("/api/v1/test/payments/{id}/simulate"), &scenario.to_string()).await

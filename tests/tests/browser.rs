@@ -9,7 +9,9 @@ use axum::response::Html;
 use axum::routing::get;
 use fantoccini::key::Key;
 use local::{Local, Options, demo};
+use reqwest::Method;
 use serde_json::{Value, json};
+use tests::answer::Answer;
 use tests::browser::{Browser, visit};
 use tests::program::until;
 use tests::shop::{Shop, text};
@@ -244,4 +246,45 @@ async fn r27_a_title_is_text_whatever_it_says() {
         world.local.shutdown().await;
     })
     .await;
+}
+
+/// Where the refund of these tests goes.
+const PAYERS_ADDRESS: &str = "0x52908400098527886E0F7030069857D2E4169EE7";
+
+#[tokio::test]
+async fn a_payer_says_by_keyboard_where_a_refund_goes() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, _) = world.approved().await;
+        world.play(&code, "choose_coin").await;
+        world.shop.simulate(&code, &json!({ "scenario": "transfer", "percent": 50 })).await;
+        world.shop.cancel(&code).await;
+        let ask = world.shop.api(Method::POST, &format!("/payments/{code}/refunds"));
+        let refund = Answer::of(ask.json(&json!({}))).await.refund();
+        browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+        browser.open(refund["claim_url"].as_str().unwrap()).await;
+        let field = browser.element("#address:focus").await;
+        field.send_keys("0xnonsense").await.unwrap();
+        browser.press(Key::Enter).await;
+        let problem = browser.text("#problem").await;
+        assert_eq!(problem, "This cannot be used: not an Ethereum address.");
+        let field = browser.element("#address").await;
+        field.clear().await.unwrap();
+        field.send_keys(&PAYERS_ADDRESS.to_lowercase()).await.unwrap();
+        browser.press(Key::Enter).await;
+        says(browser, "Is this your address?").await;
+        assert_eq!(browser.text(".value code").await, PAYERS_ADDRESS);
+        browser.press(Key::Tab).await;
+        browser.element("#sure:focus").await;
+        browser.press(Key::Enter).await;
+        says(browser, "The shop has your address").await;
+        assert_eq!(browser.text(".value code").await, PAYERS_ADDRESS);
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+/// Waits for the page with that headline.
+async fn says(browser: &Browser, headline: &str) {
+    until(headline, async || browser.text("#headline").await == headline).await;
 }

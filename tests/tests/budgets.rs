@@ -157,6 +157,7 @@ async fn moves(bench: &Bench, shop: &Shop<'_>) {
         &Budget { requests: 1, reads: 1.0, writes: 0.0 },
     );
     accepted_late(bench, shop, &change).await;
+    given_back(bench, shop).await;
     let (id, _) = made(shop).await;
     shop.test.simulate(&id, &json!({ "scenario": "reject_identity" })).await;
     let approve = json!({ "scenario": "approve_identity" });
@@ -195,6 +196,42 @@ async fn accepted_late(bench: &Bench, shop: &Shop<'_>, change: &Budget) {
     hold("explain", bench.cost(shop.test.explain(&id)).await, &one);
     hold("late money accepted", bench.cost(shop.test.accept_late(&id)).await, change);
     hold("late money accepted again", bench.cost(shop.test.accept_late(&id)).await, &one);
+}
+
+/// A payment with a transfer and a refund is larger than a KB, and smaller than two.
+async fn given_back(bench: &Bench, shop: &Shop<'_>) {
+    let (id, _) = made(shop).await;
+    for scenario in ["approve_identity", "choose_coin", "transfer"] {
+        shop.test.simulate(&id, &json!({ "scenario": scenario, "percent": 50 })).await;
+    }
+    shop.test.cancel(&id).await;
+    let address = json!({ "address": "0x52908400098527886E0F7030069857D2E4169EE7" });
+    let name = json!({ "tx_id": format!("0x{}", "a".repeat(64)) });
+    let payer = bench.product.caller_with(None);
+    // The first call of each function's process.
+    shop.test.refunds("POST", "11111111", "", &json!({})).await;
+    shop.test.refunds("POST", "11111111", "/ETH/confirm", &address).await;
+    shop.test.refunds("POST", "11111111", "/ETH/transaction", &name).await;
+    shop.test.refunds("GET", "11111111", "", &Value::Null).await;
+    payer.get("/refund/11111111/1111111111111111111111").await;
+    let (one, change) =
+        (Budget { requests: 1, reads: 1.0, writes: 0.0 }, Budget { requests: 2, reads: 1.0, writes: 2.0 });
+    bench.meter.take();
+    let asked = shop.test.refunds("POST", &id, "", &json!({})).await.refund();
+    hold("a refund asked for", bench.meter.take(), &change);
+    let link = asked["claim_url"].as_str().unwrap().split_once("/refund/").unwrap().1.to_owned();
+    let path = format!("/refund/{link}");
+    hold("a claim link opened", bench.cost(payer.get(&path)).await, &one);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let given = format!("address={}&sure=yes", address["address"].as_str().unwrap());
+    let claimed = bench.cost(payer.call("POST", &path, &form, given.into())).await;
+    // The browser is sent to the page again.
+    hold("a refund claimed", claimed, &Budget { requests: 3, reads: 2.0, writes: 2.0 });
+    let confirmed = bench.cost(shop.test.refunds("POST", &id, "/ETH/confirm", &address)).await;
+    hold("a refund confirmed", confirmed, &change);
+    let named = bench.cost(shop.test.refunds("POST", &id, "/ETH/transaction", &name)).await;
+    hold("a refund's transaction named", named, &change);
+    hold("refunds listed", bench.cost(shop.test.refunds("GET", &id, "", &Value::Null)).await, &one);
 }
 
 async fn coin_chosen(bench: &Bench, shop: &Shop<'_>) {

@@ -9,6 +9,7 @@ mod idempotency;
 mod life;
 mod listing;
 mod paying;
+mod refunds;
 mod simulate;
 mod time;
 mod volume;
