@@ -2,6 +2,8 @@
 //!
 //! Pure. It is worked out from a payment anew each time, so that noting it twice or late changes nothing.
 
+pub mod batch;
+
 use std::collections::BTreeMap;
 
 use crate::chain::{ChainId, CoinId};

@@ -13,7 +13,7 @@ use shared::http::routes::{ROUTES, Route};
 use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
-const RIGHTS: [(&str, &str); 23] = [
+const RIGHTS: [(&str, &str); 24] = [
     ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
@@ -28,6 +28,10 @@ const RIGHTS: [(&str, &str); 23] = [
          AddressesTable PutItem",
     ),
     ("explain-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    (
+        "sweep-wallets",
+        "AddressesTable Query, PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem",
+    ),
     ("list-wallets", "AddressesTable Query, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "request-refund",

@@ -12,7 +12,7 @@ use super::address::KeyOrigin;
 use crate::money::Units;
 
 /// Inputs of one transaction: with more, no node would pass it on.
-const MAX_INPUTS: usize = 500;
+pub const MAX_INPUTS: usize = 500;
 
 /// Below this an output costs more to spend than it holds, and nodes refuse it; the greatest of their limits.
 const DUST: Units = Units(546);
@@ -49,6 +49,17 @@ pub struct Spending {
     pub change: Option<Vec<u8>>,
 }
 
+/// A transaction that moves everything to one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// How many outputs it spends.
+    pub inputs: usize,
+    /// What arrives.
+    pub units: Units,
+    /// The transaction, in base64.
+    pub psbt: String,
+}
+
 /// Why there is no transaction to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPsbt {
@@ -83,6 +94,22 @@ pub fn spend(mut spendable: Vec<Spendable>, spending: &Spending) -> Result<Strin
     }
     let outputs = outputs.into_iter().map(|(script, units)| output(script, units));
     unsigned(inputs, outputs.collect::<Result<_, _>>()?)
+}
+
+/// The transaction that moves `spendable` to whom `script` pays, less the fee.
+///
+/// An output that is worth less than its place in the transaction costs is left where it is.
+pub fn sweep(mut spendable: Vec<Spendable>, script: Vec<u8>, fee_per_byte: u64) -> Result<Swept, NoPsbt> {
+    let place = u128::from(INPUT_BYTES.saturating_mul(fee_per_byte));
+    spendable.retain(|output| output.units.0 > place);
+    spendable.truncate(MAX_INPUTS);
+    let inputs = spendable.len();
+    let nothing = Spending { script, units: Units(0), fee_per_byte: Some(fee_per_byte), change: None };
+    let total = spendable.iter().fold(Units(0), |sum, output| sum.plus(output.units));
+    let rest = total.0.checked_sub(fee(inputs, &nothing).into()).map(Units);
+    let units = rest.filter(|units| *units >= DUST).ok_or(NoPsbt::NotCovered)?;
+    let psbt = spend(spendable, &Spending { units, ..nothing })?;
+    Ok(Swept { inputs, units, psbt })
 }
 
 /// As few as cover amount and fee; all of them if none do.
@@ -192,6 +219,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_sweep_moves_all_but_the_fee_and_leaves_what_is_not_worth_its_place(
+            outputs in prop::collection::vec(1..100_000_u128, 1..20), fee_per_byte in 1..200_u64,
+        ) {
+            let all: Vec<_> = (1..).zip(outputs.clone()).map(|(number, units)| spendable(number, units)).collect();
+            let worth: Vec<u128> =
+                outputs.into_iter().filter(|units| *units > u128::from(fee_per_byte.saturating_mul(68))).collect();
+            let to = spending(0, Some(fee_per_byte), false);
+            let swept = sweep(all, to.script.clone(), fee_per_byte);
+            let left = worth.iter().sum::<u128>().checked_sub(fee(worth.len(), &to).into());
+            prop_assert_eq!(swept.is_ok(), left.is_some_and(|left| left >= 546));
+            let Ok(swept) = swept else { return Ok(()) };
+            let psbt = read(&swept.psbt);
+            let (spent, paid) = paid(&psbt);
+            prop_assert_eq!((psbt.inputs.len(), psbt.outputs.len()), (swept.inputs, 1));
+            prop_assert_eq!((u128::from(spent), u128::from(paid)), (worth.iter().sum(), swept.units.0));
+            prop_assert_eq!(Some(swept.units.0), left);
+        }
+
         #[test]
         fn nothing_is_lost_to_the_fee(
             outputs in prop::collection::vec(1..1_000_000_u128, 1..8),

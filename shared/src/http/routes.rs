@@ -18,7 +18,7 @@ const fn route(method: &'static str, path: &'static str, function: &'static str)
 }
 
 /// All routes; whatever else is called gets `no-route`.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 21] = [
     route("POST", "/api/v1/payments", "create-payment"),
     route("GET", "/api/v1/payments", "list-payments"),
     route("GET", "/api/v1/payments/{id}", "get-payment"),
@@ -33,6 +33,7 @@ pub const ROUTES: [Route; 20] = [
     route("POST", "/api/v1/payments/{id}/refunds/{coin}/withdraw", "withdraw-refund"),
     route("DELETE", "/api/v1/payments/{id}/refunds/{coin}", "withdraw-refund"),
     route("GET", "/api/v1/wallets", "list-wallets"),
+    route("POST", "/api/v1/wallets/sweep", "sweep-wallets"),
     route("POST", "/api/v1/test/payments/{id}/simulate", "simulate-payment"),
     route("GET", "/pay/{code}", "pay-page"),
     route("GET", "/pay/{code}/state", "payment-state"),

@@ -410,7 +410,7 @@ fn r19_a_coin_needs_identity_and_is_settled_while_money_is_on_its_way() {
     }
 }
 
-/// What came is counted, so nothing can be credited twice: the rest is a quote like any other (decision 7).
+/// What came is counted, so nothing can be credited twice: the rest is a quote like any other (decision 6).
 #[test]
 fn r19_the_rest_can_be_paid_in_another_coin_once_what_came_counts() {
     let partial = counted(&chosen(), 0, 1, 60);

@@ -52,6 +52,19 @@ pub struct Reach {
     pub gap: u32,
 }
 
+impl NotedWallet {
+    /// Where it stands in its owner's list.
+    pub fn position(&self) -> String {
+        position(&self.wallet.given)
+    }
+
+    /// What lies there of a coin: what the chain was last seen to hold, else what came.
+    pub fn available(&self, coin: &CoinId) -> Units {
+        let received = self.wallet.received.get(coin).map_or(Units(0), |received| received.units);
+        self.balances.get(coin).map_or(received, |balance| balance.units)
+    }
+}
+
 impl Store {
     /// Notes what came to an address, by the payment's version `version`, unless a later one was noted already.
     pub async fn note_wallet(

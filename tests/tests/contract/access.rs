@@ -9,6 +9,8 @@ use tests::answer::Answer;
 use tests::database;
 use tests::product::{Caller, PAYMENTS, shared};
 
+const SWEEP: &str = r#"{"coin": "ETH", "to": "0x00000000000000000000000000000000DeaDBeef"}"#;
+
 /// Each endpoint that wants a key, on a payment.
 async fn every_call(caller: &Caller, id: &str) -> Vec<Answer> {
     vec![
@@ -19,6 +21,7 @@ async fn every_call(caller: &Caller, id: &str) -> Vec<Answer> {
         caller.accept_late(id).await,
         caller.explain(id).await,
         caller.get("/api/v1/wallets").await,
+        caller.post("/api/v1/wallets/sweep", SWEEP).await,
         caller.call("DELETE", &format!("{PAYMENTS}/{id}"), &[], Vec::new()).await,
         caller.simulate(id, &json!({ "scenario": "pay" })).await,
     ]
@@ -70,8 +73,8 @@ fn r1_a_key_does_only_what_its_scopes_say() {
         let shop = product.shop().await;
         let id = shop.test.created("5").await;
         for (scope, may) in [
-            (Scope::PaymentsRead, [false, true, true, false, false, true, true, false, false]),
-            (Scope::PaymentsWrite, [true, false, false, true, true, false, false, true, true]),
+            (Scope::PaymentsRead, [false, true, true, false, false, true, true, false, false, false]),
+            (Scope::PaymentsWrite, [true, false, false, true, true, false, false, true, true, true]),
         ] {
             let id = if scope == Scope::PaymentsRead { id.clone() } else { shop.test.created("5").await };
             let key = product.key(&shop.account.merchant, Mode::Test, &[scope], None).await;

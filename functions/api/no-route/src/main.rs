@@ -54,6 +54,9 @@ async fn no_route(app: &App, call: Call<()>) -> http::Result {
         "list-wallets" => {
             list_wallets::list_wallets(app, call.authenticate(app, list_wallets::SCOPE).await?).await
         }
+        "sweep-wallets" => {
+            sweep_wallets::sweep_wallets(app, call.authenticate(app, sweep_wallets::SCOPE).await?).await
+        }
         "simulate-payment" => {
             simulate_payment::simulate_payment(app, call.authenticate(app, simulate_payment::SCOPE).await?)
                 .await

@@ -1,0 +1,129 @@
+//! Unspent outputs of a chain like Bitcoin, as one transaction to sign (BIP174).
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use shared::app::App;
+use shared::chain::CoinId;
+use shared::chain::address::ExtendedKey;
+use shared::chain::bitcoin::{Network, bitcoin_script};
+use shared::chain::psbt::{MAX_INPUTS, Spendable, sweep};
+use shared::http::{self, ApiError, Call, Caller};
+use shared::moment::Timestamp;
+use shared::payment::{Mode, Payment, Transfer, TransferState};
+use shared::store::NotedWallet;
+
+use crate::order::Order;
+
+/// The transaction, and what it moves.
+#[derive(Debug, Serialize)]
+pub struct Outputs {
+    psbt: Option<String>,
+    inputs: usize,
+    amount: Option<String>,
+    fee_rate_sat_vb: u64,
+    left_out: Vec<LeftOut>,
+}
+
+/// Money that is not moved, and why.
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    payment: String,
+    because: &'static str,
+}
+
+/// The transaction that moves what lies at these wallets; with the position after which the next one goes on, if not all of
+/// them fit into this one.
+pub async fn unsigned(
+    app: &App,
+    call: &Call<Caller>,
+    wallets: &[NotedWallet],
+    order: &Order<'_>,
+    network: Network,
+) -> http::Result<(Outputs, Option<String>)> {
+    let keys = keys(app, &call.who);
+    let read = wallets.iter().map(|noted| app.store.payment(noted.code));
+    let mut found = Found { spendable: Vec::new(), left_out: Vec::new() };
+    let mut last: Option<String> = None;
+    let mut cut = None;
+    for (noted, payment) in wallets.iter().zip(join_all(read).await) {
+        let Some(payment) = payment? else { continue };
+        let outputs = found.outputs(&payment, noted, &order.coin.id, &keys, network, call.at);
+        let together = found.spendable.len().saturating_add(outputs.len());
+        if together > MAX_INPUTS && last.is_some() {
+            cut = last;
+            break;
+        }
+        found.spendable.extend(outputs);
+        last = Some(noted.position());
+    }
+    let script = bitcoin_script(&order.to, network).map_err(ApiError::internal)?;
+    // Too little to pay for its own way is left where it is.
+    let swept = sweep(found.spendable, script, order.fee_rate).ok();
+    let outputs = Outputs {
+        inputs: swept.as_ref().map_or(0, |swept| swept.inputs),
+        amount: swept.as_ref().map(|swept| swept.units.display(order.coin.decimals)),
+        psbt: swept.map(|swept| swept.psbt),
+        fee_rate_sat_vb: order.fee_rate,
+        left_out: found.left_out,
+    };
+    Ok((outputs, cut))
+}
+
+/// The extended keys that addresses come from now.
+fn keys(app: &App, who: &Caller) -> Vec<ExtendedKey> {
+    let current: Vec<&String> = match who.mode {
+        Mode::Live => who.account.xpubs.values().collect(),
+        Mode::Test => app.settings.test_xpub.iter().collect(),
+    };
+    current.into_iter().filter_map(|xpub| xpub.parse().ok()).collect()
+}
+
+struct Found {
+    spendable: Vec<Spendable>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Found {
+    /// What of a payment can be moved from an address.
+    fn outputs(
+        &mut self,
+        payment: &Payment,
+        noted: &NotedWallet,
+        coin: &CoinId,
+        keys: &[ExtendedKey],
+        network: Network,
+        now: Timestamp,
+    ) -> Vec<Spendable> {
+        // A refund spends from these very outputs; two transactions with the same inputs cannot both happen.
+        if payment.refund(coin).is_some_and(|refund| refund.status(payment.local(now)).stands()) {
+            let (payment, because) =
+                (noted.code.to_string(), "a refund of this coin is under way or was paid");
+            self.left_out.push(LeftOut { payment, because });
+            return Vec::new();
+        }
+        let here = payment.transfers().filter(|transfer| {
+            let movement = transfer.movement();
+            let counts = payment.state(transfer) == TransferState::Counted;
+            counts && movement.coin == *coin && movement.address == noted.wallet.given.address
+        });
+        here.filter_map(|transfer| spendable(transfer, noted, keys, network)).collect()
+    }
+}
+
+/// The output that a transfer is, by its key `chain:txid:vout`; none for one that was only simulated.
+fn spendable(
+    transfer: &Transfer,
+    noted: &NotedWallet,
+    keys: &[ExtendedKey],
+    network: Network,
+) -> Option<Spendable> {
+    let (movement, given) = (transfer.movement(), &noted.wallet.given);
+    let (_, outpoint) = movement.id.as_str().split_once(':')?;
+    let key = keys.iter().find(|key| key.fingerprint() == given.xpub);
+    Some(Spendable {
+        outpoint: outpoint.parse().ok()?,
+        units: movement.units,
+        script: bitcoin_script(&movement.address, network).ok()?,
+        key: key.and_then(|key| key.origin(given.index).ok()),
+    })
+}
