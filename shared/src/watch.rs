@@ -38,6 +38,10 @@ const SCAN_BLOCKS: u64 = 1_000;
 /// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
 const SCANS_AT_ONCE: usize = 8;
 
+/// A tip older than this, and than the chain's own longest pause, is that of a node that stands still; the alarm rings by
+/// then too.
+const STALE_SECONDS: u64 = 15 * 60;
+
 /// Where a chain that was never scanned is begun: some minutes before its tip.
 const START_BACK: u64 = 50;
 
@@ -279,6 +283,13 @@ impl<S: Source> Run<'_, S> {
         Ok(outcome)
     }
 
+    /// Whether the tip is as young as tips are. One that is not says nothing of now: it is that of a node that stands
+    /// still, and money may lie in blocks that it has not seen, so that it closes nobody's window (R15).
+    fn is_tip_fresh(&self) -> bool {
+        let pause = self.watcher.chain.family.longest_pause_seconds();
+        self.started_at.since(self.tip.timestamp) <= pause.saturating_add(STALE_SECONDS)
+    }
+
     /// Since when the chain was not scanned to its tip. A node that stands still answers as if all was well; only the
     /// age of its tip tells.
     fn lag_seconds(&self, cursor: &Cursor) -> u64 {
@@ -315,7 +326,9 @@ impl<S: Source> Run<'_, S> {
         cursor.open_from = open.into_iter().min();
         if cursor.height >= self.tip.number {
             outcome.caught_up = true;
-            cursor.note_caught_up(self.started_at);
+            if self.is_tip_fresh() {
+                cursor.note_caught_up(self.started_at);
+            }
             if let Some(mempool) = &lookout.mempool {
                 self.look_outside(cursor, list, &mut lookout.outside, mempool).await?;
             }
