@@ -151,8 +151,10 @@ impl Bitcoind {
         self.resend(&signed).await
     }
 
+    /// The script that pays to an address as outputs hold it: its length comes first.
     async fn script(&self, address: &str) -> String {
-        text(self.call("validateaddress", json!([address])).await["scriptPubKey"].take())
+        let script = text(self.call("validateaddress", json!([address])).await["scriptPubKey"].take());
+        format!("{:02x}{script}", script.len().div_euclid(2))
     }
 
     /// A transaction that spends what `tx` spends, all of it to the wallet itself, at a fee that nodes prefer; signed, and

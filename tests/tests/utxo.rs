@@ -1,16 +1,19 @@
 //! Watching Bitcoin and Litecoin, against real nodes: addresses, blocks, what waits for one, and what a re-organisation does.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
 use shared::chain::address::{AddressKey, ExtendedKey};
 use shared::chain::bitcoin::Network;
 use shared::chain::bitcoin::block::{Block, BlockError};
+use shared::chain::bitcoin::node::Node;
 use shared::chain::bitcoin::rpc::BitcoinRpc;
 use shared::chain::bitcoin::scan::{Wanted, scan_block, scan_tx};
 use shared::chain::bitcoin::tx::Tx;
 use shared::chain::block::{Found, Header, ScannedBlock, Txid};
+use shared::chain::rpc::RpcError;
 use shared::chain::{Chain, Chains};
+use shared::watch::Source;
 use tests::bitcoind::{Bitcoind, Currency, in_units};
 
 /// The account of BIP84's vectors as a test network's wallet shows it: `m/84'/1'/0'` of "abandon … about".
@@ -204,6 +207,22 @@ async fn headers_tell_height_parent_and_time() {
         assert_ne!(tip.hash.0[..8], parent.hash.0[..8], "what is kept of hashes tells blocks apart");
         assert_eq!(world.tip().await.header, tip);
     }
+}
+
+#[tokio::test]
+async fn a_node_of_another_network_is_refused_by_name() {
+    let Some(world) = World::start(Currency::Bitcoin).await else { return };
+    let node = Node::new(&world.node.url()).unwrap();
+    for network in ["bc", "tb", "ltc", "rltc"] {
+        let network = Network::with_hrp(network).unwrap();
+        match node.on(&world.chain, network).tip().await {
+            Err(RpcError::Network { expected, found }) => {
+                assert_eq!((expected.as_str(), found.as_str()), (network.name(), world.network.name()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(node.on(&world.chain, world.network).tip().await.unwrap().number, world.node.height().await);
 }
 
 #[tokio::test]

@@ -106,6 +106,31 @@ fn r24_no_live_coin_is_offered_while_nobody_watches_its_chain() {
     });
 }
 
+/// What is on a test page must never cost anybody money (contract, section 4).
+#[test]
+fn r24_nothing_on_a_test_page_can_be_paid_by_a_live_wallet() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let payer = product.caller_with(None);
+        for (coin, link, amount) in
+            [("BTC", "bitcoin:tb1q", "0.00083334"), ("LTC", "litecoin:tltc1q", "0.625")]
+        {
+            let made = shop.test.create(&json!({ "title": "Order", "amount_usd": 50 })).await.payment();
+            let (id, code) = (made["id"].as_str().unwrap(), made["short_code"].as_str().unwrap());
+            shop.test.simulate(id, &json!({ "scenario": "approve_identity" })).await;
+            let state = choose(&payer, code, coin, "application/json").await.json();
+            let (shown, address) =
+                (state["payment_link"].as_str().unwrap(), state["wallet_address"].as_str().unwrap());
+            assert!(
+                shown.starts_with(link) && shown.ends_with(&format!("{address}?amount={amount}")),
+                "{shown}"
+            );
+            let paid = shop.test.simulate(id, &json!({ "scenario": "transfer" })).await.payment();
+            assert_eq!((&paid["status"], &paid["wallet_address"]), (&json!("paid"), &json!(address)));
+        }
+    });
+}
+
 #[test]
 fn r19_the_payer_chooses_the_coin_once_identity_is_approved() {
     shared(async |product| {
