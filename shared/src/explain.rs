@@ -1,8 +1,9 @@
-//! Why a payment stands where it stands: each transfer, quote, window and rule behind its status, as data and as sentences.
+//! Why a payment stands where it stands: each transfer, quote, refund, window and rule behind its status, as data and as sentences.
 //!
 //! Pure, and for the merchant only. It decides nothing: every figure comes from the payment, which is what decides.
 
 mod quote;
+mod refund;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,11 @@ use crate::moment::Timestamp;
 use crate::payment::Payment;
 
 use quote::QuoteLine;
+use refund::RefundLine;
 use transfer::TransferLine;
 
 /// What the rulings that an explanation cites come to, in a sentence each.
-const RULINGS: [(&str, &str); 9] = [
+const RULINGS: [(&str, &str); 10] = [
     ("R14", "What is due is the amount, and the fee as well if the payer pays it."),
     (
         "R15",
@@ -48,6 +50,7 @@ const RULINGS: [(&str, &str); 9] = [
     ),
     ("R22", "A transfer counts once, when it has the confirmations of its coin."),
     ("R23", "Money first seen after the end keeps the status; the merchant accepts it or refunds it."),
+    ("R24", "The server holds no private key of anyone: only the merchant's own wallet can pay."),
 ];
 
 /// The explanation of one payment at one moment.
@@ -63,6 +66,7 @@ pub struct Explanation {
     window: WindowLine,
     quotes: Vec<QuoteLine>,
     transfers: Vec<TransferLine>,
+    refunds: Vec<RefundLine>,
     sentences: Vec<String>,
     rulings: BTreeMap<&'static str, &'static str>,
 }
@@ -125,6 +129,7 @@ impl Explanation {
                 .transfers()
                 .map(|transfer| TransferLine::new(payment, transfer, chains))
                 .collect(),
+            refunds: payment.refunds().map(|refund| RefundLine::new(payment, refund, now)).collect(),
             sentences: Vec::new(),
             rulings: BTreeMap::new(),
         };
@@ -141,7 +146,8 @@ impl Explanation {
         let transfers = self.transfers.iter().flat_map(|line| &line.because);
         let quotes = self.quotes.iter().map(|line| &line.because);
         let sums = self.amounts.because.iter().chain(&self.window.because);
-        [&self.because].into_iter().chain(sums).chain(transfers).chain(quotes)
+        let refunds = self.refunds.iter().map(|line| &line.because);
+        [&self.because].into_iter().chain(sums).chain(transfers).chain(refunds).chain(quotes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /payments/{id}/explain`: every transfer, quote and rule behind a status, as data and in words.
 
 use serde_json::{Value, json};
-use tests::product::{Caller, shared};
+use tests::product::{Caller, PAYMENTS, shared};
 
 async fn explained(caller: &Caller, id: &str) -> Value {
     let answer = caller.explain(id).await;
@@ -9,6 +9,31 @@ async fn explained(caller: &Caller, id: &str) -> Value {
     let body = answer.json();
     assert_eq!(body["success"], true);
     body["explanation"].clone()
+}
+
+#[test]
+fn a_refund_is_explained_with_what_it_waits_for() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        for scenario in [
+            json!({ "scenario": "approve_identity" }),
+            json!({ "scenario": "choose_coin", "coin": "ETH" }),
+            json!({ "scenario": "transfer", "percent": 60 }),
+        ] {
+            shop.test.simulate(&id, &scenario).await;
+        }
+        shop.test.cancel(&id).await;
+        let asked = shop.test.post(&format!("{PAYMENTS}/{id}/refunds"), r#"{"coin": "ETH"}"#).await;
+        assert!(asked.status < 300, "{}", asked.text);
+        let explanation = explained(&shop.test, &id).await;
+        let refund = &explanation["refunds"][0];
+        assert_eq!((&refund["amount"], &refund["status"]), (&json!("0.0024"), &json!("requested")));
+        let sentence = refund["because"]["sentence"].as_str().unwrap();
+        assert!(sentence.contains("it is requested: the payer can give an address until "), "{sentence}");
+        assert!(explanation["sentences"].as_array().unwrap().contains(&json!(sentence)));
+        assert!(explanation["rulings"]["R24"].is_string());
+    });
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Found {
         now: Timestamp,
     ) -> Vec<Spendable> {
         // A refund spends from these very outputs; two transactions with the same inputs cannot both happen.
-        if payment.refund(coin).is_some_and(|refund| refund.status(payment.local(now)).stands()) {
+        if payment.refund(coin).is_some_and(|refund| payment.refund_status(refund, now).stands()) {
             let (payment, because) =
                 (noted.code.to_string(), "a refund of this coin is under way or was paid");
             self.left_out.push(LeftOut { payment, because });
