@@ -52,15 +52,16 @@ fn seen(coin_name: &str, units: u128, seconds: u64, confirmations: u32) -> Event
 }
 
 pub(super) fn arb_step() -> impl Strategy<Value = Event> {
+    let coins = || prop::sample::select(vec!["ETH", "ETH", "USDC"]);
     let address = || prop::sample::select(vec![PAYER, PAYER, "0xelse"]);
-    let tx = || prop::sample::select(vec!["back", "other-1", "other-2"]);
+    let tx = prop::sample::select(vec!["back", "other-1", "other-2"]);
     prop_oneof![
-        4 => (prop::option::of(1..6_u128), 0..3_u8).prop_map(|(units, number)| ask("ETH", units, number)),
+        4 => (coins(), prop::option::of(1..6_u128), 0..3_u8).prop_map(|(coin, units, number)| ask(coin, units, number)),
         4 => (0..3_u8, address()).prop_map(|(number, address)| claim(number, address)),
-        4 => address().prop_map(|address| confirm("ETH", address)),
-        1 => tx().prop_map(|tx| name("ETH", tx)),
-        1 => Just(Event::WithdrawRefund { coin: coin("ETH") }),
-        3 => arb_report().prop_map(Event::RefundSeen),
+        4 => (coins(), address()).prop_map(|(coin, address)| confirm(coin, address)),
+        1 => (coins(), tx).prop_map(|(coin, tx)| name(coin, tx)),
+        1 => coins().prop_map(|name| Event::WithdrawRefund { coin: coin(name) }),
+        3 => (coins(), arb_report()).prop_map(|(name, report)| Event::RefundSeen(RefundReport { coin: coin(name), ..report })),
     ]
 }
 
@@ -73,7 +74,7 @@ fn arb_report() -> impl Strategy<Value = RefundReport> {
 /// Payments with something to give back, and mostly what gives it back.
 fn arb_refunds() -> impl Strategy<Value = (Payment, Vec<(Event, u64)>)> {
     let sure = || confirmed(&expired(), "ETH", 0, OVER);
-    let start = prop::sample::select(vec![expired(), overpaid(), sure()]);
+    let start = prop::sample::select(vec![expired(), overpaid(), sure(), confirmed(&both(), "ETH", 0, OVER)]);
     let steps =
         prop::collection::vec((prop_oneof![8 => arb_step(), 1 => arb_event()], 0..CLAIM_SECONDS), 0..24);
     (start, steps).prop_map(|(start, steps)| {
@@ -93,6 +94,15 @@ fn expired() -> Payment {
     let late = counted(&closed, 1, 1, OVER);
     assert_eq!((late.recorded_status(), late.has_late_money()), (Status::Expired, true));
     late
+}
+
+/// The same, and five units of another coin.
+fn both() -> Payment {
+    let dollars = Report {
+        movement: Movement { coin: coin("USDC"), ..movement(7, 5) },
+        ..report(7, 5, 3, in_block(OVER, REQUIRED))
+    };
+    expired().apply(Event::Reported(dollars), at(OVER)).unwrap()
 }
 
 fn overpaid() -> Payment {
@@ -231,11 +241,7 @@ fn r16_a_refund_goes_from_the_link_to_the_block() {
 
 #[test]
 fn r16_two_coins_need_two_refunds() {
-    let dollars = Report {
-        movement: Movement { coin: coin("USDC"), ..movement(7, 5) },
-        ..report(7, 5, 3, in_block(OVER, REQUIRED))
-    };
-    let both = expired().apply(Event::Reported(dollars), at(OVER)).unwrap();
+    let both = both();
     assert_eq!(both.refundable(at(OVER)).unwrap().len(), 2);
     let one =
         confirmed(&both, "ETH", 1, OVER).apply(seen("ETH", 4, OVER + 30, REQUIRED), at(OVER + 30)).unwrap();
