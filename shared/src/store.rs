@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 pub mod attribute;
 mod chains;
+mod given;
 mod keys;
 mod payments;
 mod places;
@@ -17,6 +18,7 @@ pub use chains::{
     AwaitedPayout, BlockHash, Cursor, Market, Outlying, Rival, Sighting, TouchedBlock, TouchedPayout,
     TouchedTransfer,
 };
+pub use given::{Given, Place};
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
 

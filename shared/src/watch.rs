@@ -5,6 +5,7 @@
 mod follow;
 mod list;
 mod outside;
+mod recover;
 mod refunds;
 mod tell;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError, TouchedBl
 use self::follow::Fork;
 pub use self::list::WatchList;
 use self::outside::Outside;
+pub use self::recover::{RESCANNED_AT_ONCE, RecoverError, Recovered, Span};
 
 /// A run stops taking new blocks after this long, well before its time is over.
 const SCAN_SECONDS: u64 = 40;
@@ -59,6 +61,10 @@ pub trait Source {
         height: u64,
         list: &WatchList,
     ) -> impl Future<Output = Result<ScannedBlock<Code>, RpcError>>;
+    /// The height of the block that holds a transaction; `None` while none does, or when the node cannot say.
+    fn height_of(&self, _tx_id: &str) -> impl Future<Output = Result<Option<u64>, RpcError>> {
+        async { Ok(None) }
+    }
     /// What waits for a block; `None` where the chain shows no such thing.
     fn mempool(&self) -> impl Future<Output = Result<Option<Mempool>, RpcError>> {
         async { Ok(None) }

@@ -91,6 +91,12 @@ impl Source for NodeOn<'_> {
         }
     }
 
+    async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
+        match self {
+            NodeOn::Evm(node) => node.height_of(tx_id).await,
+        }
+    }
+
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.mempool().await,

@@ -92,4 +92,9 @@ impl Source for NodeOn<'_> {
         }
         Ok(read.block)
     }
+
+    async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
+        self.tip().await?;
+        self.node.rpc.height_of(tx_id).await
+    }
 }

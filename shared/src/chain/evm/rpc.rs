@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::block::{Block, Hash256, Header, Log, Receipt};
 use super::scan::TRANSFER_EVENT;
-use super::wire::{RawBlock, RawHeader, RawLog, RawReceipt, quantity};
+use super::wire::{RawBlock, RawHeader, RawLog, RawPlace, RawReceipt, quantity};
 use crate::chain::address::EvmAddress;
 use crate::chain::rpc::JsonRpc;
 pub use crate::chain::rpc::RpcError;
@@ -67,6 +67,13 @@ impl Rpc {
         const METHOD: &str = "eth_getTransactionReceipt";
         let raw: Option<RawReceipt> = self.0.call(METHOD, json!([tx.to_string()])).await?;
         raw.map(|raw| raw.check().ok_or(RpcError::Shape(METHOD))).transpose()
+    }
+
+    /// The height of the block that holds a transaction, by its name as people write it; `None` while none does.
+    pub async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
+        const METHOD: &str = "eth_getTransactionReceipt";
+        let raw: Option<RawPlace> = self.0.call(METHOD, json!([tx_id])).await?;
+        raw.map(|raw| quantity(&raw.block_number).ok_or(RpcError::Shape(METHOD))).transpose()
     }
 
     /// What became of all transactions of the block of that hash; `None` when the node does not tell of so many at once.

@@ -95,6 +95,13 @@ impl RawReceipt {
     }
 }
 
+/// Of a receipt, where the transaction is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawPlace {
+    pub(super) block_number: String,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawLog {
