@@ -1,4 +1,4 @@
-//! The operator's command: accounts, keys, extended keys and identity reviews, until the console exists.
+//! The operator's command: accounts, keys, extended keys, identity reviews and recovery, until the console exists.
 //!
 //! Against a deployment it takes credentials, region and table names from the environment; `--local` means `cargo local`.
 
@@ -6,6 +6,7 @@
 
 mod commands;
 mod output;
+mod recovery;
 
 use std::process::ExitCode;
 
@@ -14,11 +15,12 @@ use shared::app;
 use shared::store::{Store, Tables};
 
 use crate::commands::{AccountCommand, IdentityCommand, KeyCommand, XpubCommand};
+use crate::recovery::{Credit, Rescan};
 
 /// Where `cargo local` keeps its tables unless it is told otherwise.
 const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8788";
 
-/// Runs a CryptoGap deployment: accounts, API keys, extended keys, identity reviews.
+/// Runs a CryptoGap deployment: accounts, API keys, extended keys, identity reviews, recovery.
 #[derive(Parser)]
 #[command(name = "operator", version)]
 struct Arguments {
@@ -43,6 +45,10 @@ enum Command {
     /// Identity checks of payers.
     #[command(subcommand)]
     Identity(IdentityCommand),
+    /// Reads blocks again for money that no payment knows of. What counts already stays as it is.
+    Rescan(Rescan),
+    /// Tells payments of one transaction that the watcher did not see.
+    Credit(Credit),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -63,6 +69,8 @@ async fn run(arguments: Arguments) -> Result<(), app::Error> {
         Command::Key(command) => command.run(&store).await,
         Command::Xpub(command) => command.run(&store).await,
         Command::Identity(command) => command.run(&store).await,
+        Command::Rescan(command) => command.run(&store).await,
+        Command::Credit(command) => command.run(&store).await,
     }
 }
 

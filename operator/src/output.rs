@@ -45,6 +45,23 @@ pub fn identity(payment: &Payment, now: Timestamp) -> String {
     )
 }
 
+/// What became of a payment that was told of money again: how it stands, and each transfer that is not as it was.
+pub fn recovered(before: &Payment, after: &Payment, now: Timestamp) -> String {
+    let (was, is) = (before.status(now).as_str(), after.status(now).as_str());
+    let (had, has) = (before.received(), after.received());
+    let late = if after.has_late_money() { ", late" } else { "" };
+    let mut lines = vec![format!("{}  {was} -> {is}, received {had} -> {has} USD{late}", after.id().code())];
+    for transfer in after.transfers() {
+        let movement = transfer.movement();
+        if before.transfer(&movement.id) != Some(transfer) {
+            let amount = movement.units.display(movement.decimals);
+            let state = after.state(transfer).as_str();
+            lines.push(format!("  {amount} {} in {}: {state}", movement.coin, movement.tx_id));
+        }
+    }
+    lines.join("\n")
+}
+
 fn day(at: Timestamp) -> String {
     at.to_string().chars().take("2026-03-09".len()).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure, bottom up: `moment`, `money`, `chain` without its nodes, `payment`, `keys`, `account`, `rates` without its sources,
 //! `json`, `pay`, `explain`, `wallet`. Around them: `settings`, `clock`, `store`, `metric`, `http`, `app`, `task`, `checkout`,
-//! `refunds`, `payer`, `watch`, `sweep`, `admin`.
+//! `refunds`, `payer`, `watch`, `sweep`, `reconcile`, `admin`.
 
 pub mod account;
 pub mod admin;
@@ -21,6 +21,7 @@ pub mod pay;
 pub mod payer;
 pub mod payment;
 pub mod rates;
+pub mod reconcile;
 pub mod refunds;
 pub mod settings;
 pub mod store;

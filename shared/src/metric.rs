@@ -14,7 +14,12 @@ pub type Dimension<'a> = (&'a str, &'a str);
 
 /// Adds one to a metric.
 pub fn count(name: &str, dimension: Option<Dimension<'_>>, clock: Clock) {
-    write(&embedded(name, "Count", 1, dimension, clock.now_milliseconds()));
+    counted(name, 1, dimension, clock);
+}
+
+/// Adds a number to a metric, zero too: that it was looked at is worth knowing.
+pub fn counted(name: &str, number: u64, dimension: Option<Dimension<'_>>, clock: Clock) {
+    write(&embedded(name, "Count", number, dimension, clock.now_milliseconds()));
 }
 
 /// Records a duration.

@@ -8,6 +8,7 @@ mod given;
 mod keys;
 mod payments;
 mod places;
+mod position;
 mod rates;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,10 +19,11 @@ pub use chains::{
     AwaitedPayout, BlockHash, Cursor, Market, Outlying, Rival, Sighting, TouchedBlock, TouchedPayout,
     TouchedTransfer,
 };
-pub use given::{Given, Place};
+pub use given::{Given, ScanPlace};
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
 
+pub use position::Position;
 pub use wallets::{Balance, NotedWallet, Reach};
 
 use aws_sdk_dynamodb::Client;

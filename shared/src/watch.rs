@@ -12,17 +12,20 @@ mod tell;
 mod tests;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt};
 
-use crate::chain::Chain;
+use crate::chain::address::AddressKey;
 use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
 use crate::chain::rpc::RpcError;
+use crate::chain::{Chain, CoinId};
 use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
+use crate::money::Units;
 use crate::payment::{Code, Sequence};
 use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError, TouchedBlock, TouchedTransfer};
 
@@ -64,6 +67,18 @@ pub trait Source {
     /// The height of the block that holds a transaction; `None` while none does, or when the node cannot say.
     fn height_of(&self, _tx_id: &str) -> impl Future<Output = Result<Option<u64>, RpcError>> {
         async { Ok(None) }
+    }
+    /// What addresses hold after a block, by coin; `None` on a chain that knows no balances.
+    fn balances(
+        &self,
+        _block: &Header,
+        _addresses: &[AddressKey],
+    ) -> impl Future<Output = Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError>> {
+        async { Ok(None) }
+    }
+    /// How many blocks were scanned, since this was last asked, in which some money could not be looked for.
+    fn take_unchecked(&self) -> u64 {
+        0
     }
     /// What waits for a block; `None` where the chain shows no such thing.
     fn mempool(&self) -> impl Future<Output = Result<Option<Mempool>, RpcError>> {

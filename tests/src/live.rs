@@ -129,6 +129,19 @@ impl Live {
         self.watch().await;
     }
 
+    /// What the functions have printed.
+    pub fn log(&self) -> String {
+        self.local.log().join("\n")
+    }
+
+    /// The operator's command on a chain of this gateway, with that chain's settings and the first network's node.
+    pub async fn recover(&self, command: &[&str]) -> String {
+        let file = self.folder.path().join("chains.json");
+        std::fs::write(&file, self.setup.chains.to_string()).unwrap();
+        let at = ["--chain", "ethereum", "--rpc-url", self.anvil.url(), "--chains", file.to_str().unwrap()];
+        operator(self.local.dynamodb_endpoint(), &[command, at.as_slice()].concat()).await
+    }
+
     /// One run of a scheduled function that is to fail; tells its error.
     pub async fn failing_tick(&self, function: &str) -> String {
         self.local.tick(function).await.expect_err("it fails").to_string()

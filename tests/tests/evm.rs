@@ -441,6 +441,22 @@ async fn many_balances_are_asked_for_at_once() {
     assert_eq!((*stranger, rich), (Amount::Exact(Units(3)), also_rich));
 }
 
+#[tokio::test]
+async fn balances_of_a_token_are_its_own_word() {
+    let Some(world) = World::start().await else { return };
+    let ([one, other], token) = (world.ours, &world.token);
+    world.anvil.send([Call::token(token, one, 7), Call::token(token, STRANGER, 1)]).await;
+    let block = world.rpc.tip().await.unwrap().hash;
+    let exact = |units| Amount::Exact(Units(units));
+    let addresses = [one, other, STRANGER];
+    let balances = world.rpc.token_balances(block, token.parse().unwrap(), &addresses).await.unwrap();
+    assert_eq!(balances, [exact(7), exact(0), exact(1)]);
+    for no_token in [STRANGER, REVERTER, QUITTER] {
+        let refused = world.rpc.token_balances(block, no_token, &addresses).await;
+        assert!(matches!(refused, Err(RpcError::Node { .. })), "{refused:?}");
+    }
+}
+
 /// What a node cannot tell of a block must not hold up what it can.
 #[tokio::test]
 async fn a_node_without_traces_is_read_without_money_of_contracts() {

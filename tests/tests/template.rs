@@ -13,7 +13,7 @@ use shared::http::routes::{ROUTES, Route};
 use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
-const RIGHTS: [(&str, &str); 24] = [
+const RIGHTS: [(&str, &str); 25] = [
     ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
@@ -81,6 +81,10 @@ const RIGHTS: [(&str, &str); 24] = [
         "watch-chain",
         "PaymentsTable GetItem PutItem, AddressesTable PutItem Query, \
          ChainsTable DeleteItem GetItem PutItem Query UpdateItem",
+    ),
+    (
+        "reconcile-chains",
+        "PaymentsTable GetItem, AddressesTable Scan UpdateItem, ChainsTable GetItem PutItem Query",
     ),
     ("refresh-rates", "ChainsTable PutItem UpdateItem"),
     ("count-volume", "AccountsTable PutItem UpdateItem"),
@@ -178,6 +182,8 @@ fn the_clock_and_the_stream_call_the_tasks() {
         };
         assert_eq!(stream.table, "PaymentsTable");
     }
+    let daily = &product.function("reconcile-chains").unwrap().schedules;
+    assert_eq!(daily.iter().map(|schedule| schedule.every.as_secs()).collect::<Vec<_>>(), [86_400]);
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! A chain's node, whatever the family, as watchers and the operator's command ask it.
 
+use std::collections::BTreeMap;
+
+use super::address::AddressKey;
 use super::block::{Found, Header, Mempool, ScannedBlock};
 use super::rpc::RpcError;
-use super::{Chain, Family, bitcoin, evm};
+use super::{Chain, CoinId, Family, bitcoin, evm};
+use crate::money::Units;
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
@@ -51,17 +55,6 @@ impl Node {
     }
 }
 
-impl NodeOn<'_> {
-    /// How many blocks were read, since this was last asked, in which money of contracts could not be looked for.
-    pub fn take_unchecked(&self) -> u64 {
-        match self {
-            NodeOn::Evm(node) => node.take_unchecked(),
-            // Every output tells whom it pays.
-            NodeOn::Bitcoin(_) => 0,
-        }
-    }
-}
-
 impl Source for NodeOn<'_> {
     async fn tip(&self) -> Result<Header, RpcError> {
         match self {
@@ -94,6 +87,25 @@ impl Source for NodeOn<'_> {
     async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.height_of(tx_id).await,
+            NodeOn::Bitcoin(node) => node.height_of(tx_id).await,
+        }
+    }
+
+    async fn balances(
+        &self,
+        block: &Header,
+        addresses: &[AddressKey],
+    ) -> Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError> {
+        match self {
+            NodeOn::Evm(node) => node.balances(block, addresses).await,
+            NodeOn::Bitcoin(node) => node.balances(block, addresses).await,
+        }
+    }
+
+    fn take_unchecked(&self) -> u64 {
+        match self {
+            NodeOn::Evm(node) => node.take_unchecked(),
+            NodeOn::Bitcoin(node) => node.take_unchecked(),
         }
     }
 

@@ -36,7 +36,7 @@ pub struct Given {
 
 /// A place between two items of the table, in its own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ScanPlace {
     /// The item's partition.
     pub bucket: String,
     /// The item within it.
@@ -74,8 +74,11 @@ impl Store {
     }
 
     /// Some of the addresses that were ever given out, after a place in the table, and the place to go on from.
-    pub async fn given_after(&self, after: Option<Place>) -> Result<(Vec<Given>, Option<Place>), StoreError> {
-        let start = after.map(|Place { bucket, stamp }| {
+    pub async fn given_after(
+        &self,
+        after: Option<ScanPlace>,
+    ) -> Result<(Vec<Given>, Option<ScanPlace>), StoreError> {
+        let start = after.map(|ScanPlace { bucket, stamp }| {
             HashMap::from([("bucket".to_owned(), s(bucket)), ("stamp".to_owned(), s(stamp))])
         });
         let page = self
@@ -91,8 +94,8 @@ impl Store {
             .send()
             .await
             .map_err(failed)?;
-        let place = |key: &Item| -> Result<Place, StoreError> {
-            Ok(Place { bucket: text(key, "bucket")?.to_owned(), stamp: text(key, "stamp")?.to_owned() })
+        let place = |key: &Item| -> Result<ScanPlace, StoreError> {
+            Ok(ScanPlace { bucket: text(key, "bucket")?.to_owned(), stamp: text(key, "stamp")?.to_owned() })
         };
         let next = page.last_evaluated_key.as_ref().map(place).transpose()?;
         let given = page.items.unwrap_or_default().iter().map(read).collect::<Result<_, _>>()?;

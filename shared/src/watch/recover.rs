@@ -9,8 +9,9 @@ use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher};
 use crate::chain::Chain;
 use crate::chain::block::{Found, ScannedBlock};
 use crate::chain::rpc::RpcError;
+use crate::moment::Timestamp;
 use crate::payment::{Code, Payment, Standing, TransferId, TransferState};
-use crate::store::{Given, Store, StoreError};
+use crate::store::{Given, Outlying, Store, StoreError};
 
 /// Blocks read at once: what they hold is told in one go, and the watcher works on between two of them.
 pub const RESCANNED_AT_ONCE: u64 = 50;
@@ -111,19 +112,21 @@ impl<S: Source> Watcher<'_, S> {
         let scanned_to = self.store.cursor(&self.chain.id).await?.ok_or_else(never)?.height;
         let last = span.from.saturating_add(RESCANNED_AT_ONCE.saturating_sub(1)).min(span.to).min(scanned_to);
         let mut recovered = Recovered::default();
+        let awaited = self.store.outlying(&self.chain.id).await?.payouts;
+        list.await_payouts(self.destinations(&awaited));
         let (mut blocks, mut before) = (Vec::new(), BTreeMap::new());
         for height in span.from..=last {
             let mut block = self.source.scan(height, list).await?;
             recovered.unreadable = recovered.unreadable.saturating_add(block.unreadable.len());
             block.found.retain(|found| span.tx_id.is_none_or(|tx_id| found.movement.tx_id == tx_id));
             self.keep_news(&mut block, &mut before, &mut recovered).await?;
-            if !block.found.is_empty() {
+            if !block.found.is_empty() || !block.payouts.is_empty() {
                 blocks.push(block);
             }
             recovered.read_to = Some(height);
         }
         if !blocks.is_empty() {
-            self.record(&blocks, list).await?;
+            self.record(&blocks).await?;
         }
         for block in &blocks {
             for found in &block.found {
@@ -137,7 +140,7 @@ impl<S: Source> Watcher<'_, S> {
     }
 
     /// The lowest block that is not older than a moment; none older than the chain's first one is asked for.
-    pub async fn height_at(&self, moment: crate::moment::Timestamp) -> Result<u64, RecoverError> {
+    pub async fn height_at(&self, moment: Timestamp) -> Result<u64, RecoverError> {
         let (mut low, mut high) = (0_u64, self.source.tip().await?.number);
         for _ in 0..HALVINGS {
             if low >= high {
@@ -184,9 +187,9 @@ impl<S: Source> Watcher<'_, S> {
     }
 
     /// Tells payments what the blocks hold, under a number of its own in the order of all reports.
-    async fn record(&self, blocks: &[ScannedBlock<Code>], list: &mut WatchList) -> Result<(), RecoverError> {
+    async fn record(&self, blocks: &[ScannedBlock<Code>]) -> Result<(), RecoverError> {
         for _ in 0..ATTEMPTS {
-            match self.try_record(blocks, list).await {
+            match self.try_record(blocks).await {
                 Err(RecoverError::Watch(WatchError::Overtaken)) => {}
                 done => return done,
             }
@@ -194,11 +197,7 @@ impl<S: Source> Watcher<'_, S> {
         Err(WatchError::Overtaken.into())
     }
 
-    async fn try_record(
-        &self,
-        blocks: &[ScannedBlock<Code>],
-        list: &mut WatchList,
-    ) -> Result<(), RecoverError> {
+    async fn try_record(&self, blocks: &[ScannedBlock<Code>]) -> Result<(), RecoverError> {
         let never = || RecoverError::NeverWatched(self.chain.id.to_string());
         let mut cursor = self.store.cursor(&self.chain.id).await?.ok_or_else(never)?;
         let started_at = self.clock.now();
@@ -206,8 +205,8 @@ impl<S: Source> Watcher<'_, S> {
         let claimed = Cell::new(false);
         let run = Run { watcher: self, started_at, tip, finalized, read: cursor.version, claimed };
         let Fork::At(common) = run.fork(&cursor).await? else { return Err(RecoverError::Disagrees) };
-        let outside = Outside::new(self.sightings().await?);
-        let mut lookout = Lookout { list, outside, mempool: None };
+        let Outlying { sightings, payouts } = self.store.outlying(&self.chain.id).await?;
+        let mut lookout = Lookout { outside: Outside::new(sightings), payouts, mempool: None };
         let mut outcome = Outcome::default();
         for block in blocks {
             let (height, hash) = (block.header.number, follow::kept(block.header.hash));

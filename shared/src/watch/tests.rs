@@ -9,6 +9,8 @@ mod faults;
 mod following;
 mod histories;
 mod outside;
+mod reconciling;
+mod recovery;
 mod refunds;
 mod reorgs;
 mod world;

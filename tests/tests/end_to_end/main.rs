@@ -12,5 +12,6 @@ mod bitcoin;
 mod later;
 mod money;
 mod networks;
+mod recovery;
 mod refunds;
 mod reorganisation;

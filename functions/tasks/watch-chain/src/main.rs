@@ -8,7 +8,7 @@ use shared::app::{App, Error};
 use shared::chain::node::Node;
 use shared::chain::{Chain, Chains};
 use shared::settings::{optional, required, urls};
-use shared::watch::{Outcome, WatchList, Watcher};
+use shared::watch::{Outcome, Source, WatchList, Watcher};
 use shared::{metric, task};
 use tokio::sync::Mutex;
 

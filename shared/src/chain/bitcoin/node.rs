@@ -126,6 +126,11 @@ impl Source for NodeOn<'_> {
         Ok(scan_block(self.chain, self.network, &block, height, &wanted))
     }
 
+    async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
+        self.tip().await?;
+        self.node.rpc.height_of(tx_id).await
+    }
+
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
         self.node.rpc.mempool().await.map(Some)
     }

@@ -42,6 +42,18 @@ struct ChainTip {
     bestblockhash: String,
 }
 
+/// Of a transaction, where it is.
+#[derive(Deserialize)]
+struct Place {
+    blockhash: Option<String>,
+}
+
+/// Of a block, where it is.
+#[derive(Deserialize)]
+struct Height {
+    height: u64,
+}
+
 impl BitcoinRpc {
     /// Checks the URL, in which name and password of the node's user may be; nothing is connected yet.
     pub fn new(url: &str) -> Result<BitcoinRpc, RpcError> {
@@ -100,6 +112,18 @@ impl BitcoinRpc {
             }
         }
         Ok(all)
+    }
+
+    /// The height of the block that holds a transaction; `None` while none does, and for one that a node without an index
+    /// of transactions (`txindex`) does not know.
+    pub async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
+        let place: Place = match self.0.call(TRANSACTION, json!([tx_id, true])).await {
+            Err(RpcError::Node { code: UNKNOWN, .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let Some(block) = place.blockhash else { return Ok(None) };
+        let block: Height = self.0.call(BLOCK_HEADER, json!([block, true])).await?;
+        Ok(Some(block.height))
     }
 
     async fn header_of(&self, hash: Hash256, number: u64) -> Result<Header, RpcError> {

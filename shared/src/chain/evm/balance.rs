@@ -1,6 +1,8 @@
 //! Native money that is there without a transaction that brought it, where a chain's nodes offer no traces: found by
 //! comparing balances before and after a block.
 
+use std::collections::BTreeMap;
+
 use bitcoin::hex::{DisplayHex, FromHex};
 use serde_json::json;
 
@@ -8,6 +10,7 @@ use super::block::{Amount, Block, Receipt, Tx};
 use super::rpc::{Rpc, RpcError};
 use crate::chain::address::EvmAddress;
 use crate::chain::block::Hash256;
+use crate::chain::{Asset, Chain, CoinId};
 use crate::money::Units;
 
 /// Addresses compared in a block at most, the newest: twenty questions of [`ASKED_AT_ONCE`].
@@ -31,7 +34,86 @@ const ASKED_AT_ONCE: usize = 500;
 /// ```
 const BALANCES: &str = "601f380380601f600039805b8015601d57602090038051318152600b565bf3";
 
+/// Another: the first word after it is a token, which it asks (`balanceOf`, ERC-20) for the balance of each address that
+/// follows. A token that does not answer with a word makes the whole call fail.
+///
+/// ```text
+/// PUSH1 78 CODESIZE SUB DUP1 PUSH1 78 PUSH1 0 CODECOPY  ; what follows the program goes to memory
+/// PUSH4 balanceOf PUSH1 224 SHL DUP2 MSTORE             ; and behind it the question
+/// DUP1
+/// back: JUMPDEST DUP1 PUSH1 32 EQ PUSH1 done JUMPI      ; word by word, from the end to the token
+/// PUSH1 32 SWAP1 SUB
+/// DUP1 MLOAD DUP3 PUSH1 4 ADD MSTORE                    ; the address is what is asked about
+/// PUSH1 32 DUP2 PUSH1 36 DUP5 PUSH1 0 MLOAD GAS STATICCALL ; and its balance takes its place
+/// ISZERO PUSH1 fail JUMPI
+/// PUSH1 32 RETURNDATASIZE LT PUSH1 fail JUMPI
+/// PUSH1 back JUMP
+/// done: JUMPDEST SWAP1 PUSH1 32 SWAP1 SUB SWAP1 RETURN
+/// fail: JUMPDEST PUSH1 0 DUP1 REVERT
+/// ```
+const TOKEN_BALANCES: &str = concat!(
+    "604e380380604e600039",
+    "6370a0823160e01b8152",
+    "805b80602014604157",
+    "60209003",
+    "80518260040152",
+    "6020816024846000515afa",
+    "15604957",
+    "60203d10604957",
+    "601556",
+    "5b9060209003",
+    "90f3",
+    "5b600080fd",
+);
+
+/// What each address holds of each coin of the chain after the block of that hash; a coin whose contract does not tell is
+/// left out, and so is more than we can count.
+pub(super) async fn coin_balances(
+    rpc: &Rpc,
+    chain: &Chain,
+    block_hash: Hash256,
+    addresses: &[EvmAddress],
+) -> Result<Vec<BTreeMap<CoinId, Units>>, RpcError> {
+    let mut all = vec![BTreeMap::new(); addresses.len()];
+    for coin in &chain.coins {
+        let balances = match &coin.asset {
+            Asset::Native => rpc.balances(block_hash, addresses).await?,
+            Asset::Token(contract) => {
+                let Ok(contract) = contract.parse() else { continue };
+                match rpc.token_balances(block_hash, contract, addresses).await {
+                    Err(error @ RpcError::Node { .. }) => {
+                        tracing::warn!(chain = %chain.id, coin = %coin.id, %error, "a token does not tell of balances");
+                        continue;
+                    }
+                    balances => balances?,
+                }
+            }
+        };
+        for (of_address, balance) in all.iter_mut().zip(balances) {
+            if let Amount::Exact(units) = balance {
+                of_address.insert(coin.id.clone(), units);
+            }
+        }
+    }
+    Ok(all)
+}
+
 impl Rpc {
+    /// What each address holds of a token after the block of that hash.
+    pub async fn token_balances(
+        &self,
+        block_hash: Hash256,
+        token: EvmAddress,
+        addresses: &[EvmAddress],
+    ) -> Result<Vec<Amount>, RpcError> {
+        let mut balances = Vec::new();
+        for some in addresses.chunks(ASKED_AT_ONCE) {
+            let words = std::iter::once(&token).chain(some);
+            balances.extend(self.run(block_hash, TOKEN_BALANCES, words, some.len()).await?);
+        }
+        Ok(balances)
+    }
+
     /// What each address holds after the block of that hash.
     pub async fn balances(
         &self,
@@ -40,22 +122,25 @@ impl Rpc {
     ) -> Result<Vec<Amount>, RpcError> {
         let mut balances = Vec::new();
         for some in addresses.chunks(ASKED_AT_ONCE) {
-            balances.extend(self.some_balances(block_hash, some).await?);
+            balances.extend(self.run(block_hash, BALANCES, some.iter(), some.len()).await?);
         }
         Ok(balances)
     }
 
-    async fn some_balances(
+    /// Lets a node run a program on addresses; the answer is that many words.
+    async fn run(
         &self,
         block_hash: Hash256,
-        addresses: &[EvmAddress],
+        program: &str,
+        addresses: impl Iterator<Item = &EvmAddress>,
+        answers: usize,
     ) -> Result<Vec<Amount>, RpcError> {
         const METHOD: &str = "eth_call";
-        let words = addresses.iter().map(|address| format!("{:0>64}", address.0.to_lower_hex_string()));
-        let program = json!({ "data": format!("0x{BALANCES}{}", words.collect::<String>()) });
+        let words = addresses.map(|address| format!("{:0>64}", address.0.to_lower_hex_string()));
+        let call = json!({ "data": format!("0x{program}{}", words.collect::<String>()) });
         let at = json!({ "blockHash": block_hash.to_string() });
-        let answer: String = self.0.call(METHOD, json!([program, at])).await?;
-        let balances = read(&answer).filter(|balances| balances.len() == addresses.len());
+        let answer: String = self.0.call(METHOD, json!([call, at])).await?;
+        let balances = read(&answer).filter(|balances| balances.len() == answers);
         balances.ok_or(RpcError::Shape(METHOD))
     }
 }

@@ -1,16 +1,17 @@
 //! A node of an EVM chain, as the watcher sees it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OnceCell;
 
-use super::balance::COMPARED;
+use super::balance::{COMPARED, coin_balances};
 use super::fetch::{Wanted, scan_block};
 use super::rpc::{Rpc, RpcError};
 use crate::chain::address::{AddressKey, EvmAddress};
 use crate::chain::block::{Header, ScannedBlock};
-use crate::chain::{Chain, Internal};
+use crate::chain::{Chain, CoinId, Internal};
+use crate::money::Units;
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
 
@@ -45,11 +46,6 @@ impl Node {
 }
 
 impl NodeOn<'_> {
-    /// How many blocks were read, since this was last asked, in which money of contracts could not be looked for.
-    pub fn take_unchecked(&self) -> u64 {
-        self.node.unchecked.swap(0, Ordering::Relaxed)
-    }
-
     /// A node of another network would see none of our payers' money, and other people's.
     async fn check_network(&self) -> Result<(), RpcError> {
         let found = self.node.rpc.chain_id().await?;
@@ -96,5 +92,18 @@ impl Source for NodeOn<'_> {
     async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
         self.tip().await?;
         self.node.rpc.height_of(tx_id).await
+    }
+
+    async fn balances(
+        &self,
+        block: &Header,
+        addresses: &[AddressKey],
+    ) -> Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError> {
+        let addresses: Vec<EvmAddress> = addresses.iter().map(|key| EvmAddress(key.0)).collect();
+        coin_balances(&self.node.rpc, self.chain, block.hash, &addresses).await.map(Some)
+    }
+
+    fn take_unchecked(&self) -> u64 {
+        self.node.unchecked.swap(0, Ordering::Relaxed)
     }
 }

@@ -1,13 +1,14 @@
 //! A chain that a test writes: blocks, transfers, re-organisations, and a node that fails on command.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use crate::chain::address::{AddressKey, EvmAddress};
 use crate::chain::block::{
     Found, Hash256, Header, Mempool, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent, Txid,
 };
 use crate::chain::rpc::RpcError;
-use crate::chain::{Chain, CoinId, Family};
+use crate::chain::{Chain, Coin, CoinId, Family};
 use crate::moment::Timestamp;
 use crate::money::Units;
 use crate::payment::Code;
@@ -71,6 +72,8 @@ pub(super) struct FakeChain {
     pub(super) fault: RefCell<Fault>,
     pub(super) finalized: Cell<Option<u64>>,
     pub(super) asked: Cell<u64>,
+    /// Whether all money was taken away.
+    pub(super) swept: Cell<bool>,
 }
 
 pub(super) fn tx_id(tx: u64) -> String {
@@ -115,6 +118,7 @@ impl FakeChain {
             fault: RefCell::new(Fault::None),
             finalized: Cell::new(None),
             asked: Cell::new(0),
+            swept: Cell::new(false),
         }
     }
 
@@ -143,6 +147,19 @@ impl FakeChain {
         let mut blocks = self.blocks.borrow_mut();
         let kept = blocks.len().saturating_sub(usize::try_from(depth).unwrap()).max(1);
         blocks.drain(kept..).flat_map(|block| block.paid).collect()
+    }
+
+    /// Makes one block hold something else, under the same hash.
+    pub(super) fn replace(&self, height: u64, paid: Vec<Paid>) {
+        self.blocks.borrow_mut()[usize::try_from(height).unwrap()].paid = paid;
+    }
+
+    /// The key of a transaction's first transfer of a coin to an address.
+    pub(super) fn key(&self, coin: &'static str, to: AddressKey, tx: u64) -> String {
+        let paid = Paid { tx, coin, to, units: 1, spends: None, is_coinbase: false, from: None };
+        let mut list = WatchList::default();
+        list.insert(to, Code::from_random(0));
+        self.movements(&[paid], &list).remove(0).movement.key
     }
 
     /// Replaces the last blocks by as many empty ones.
@@ -292,6 +309,26 @@ impl Source for FakeChain {
         let spent = block.paid.iter().filter_map(spends).collect();
         let payouts = block.paid.iter().filter_map(|paid| self.payout(paid, list)).collect();
         Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new(), spent, payouts })
+    }
+
+    /// Nobody ever spends anything here, unless everything at once.
+    async fn balances(
+        &self,
+        block: &Header,
+        addresses: &[AddressKey],
+    ) -> Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError> {
+        self.ask()?;
+        let blocks = self.blocks.borrow();
+        let paid =
+            blocks.iter().filter(|other| other.header.number <= block.number).flat_map(|block| &block.paid);
+        let paid: Vec<&Paid> = paid.filter(|_| !self.swept.get()).collect();
+        let of = |address: &AddressKey, coin: &Coin| {
+            let came = paid.iter().filter(|paid| paid.to == *address && paid.coin == coin.id.as_str());
+            (coin.id.clone(), Units(came.map(|paid| paid.units).sum()))
+        };
+        let balances =
+            addresses.iter().map(|address| self.chain.coins.iter().map(|coin| of(address, coin)).collect());
+        Ok(Some(balances.collect()))
     }
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {

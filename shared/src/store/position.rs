@@ -1,0 +1,80 @@
+//! The Chains table once more: how far the reconciliation of each chain has come.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+
+use super::attribute::{Item, n, number, optional_number, s, text};
+use super::{ScanPlace, Store, StoreError, failed};
+use crate::chain::ChainId;
+
+/// Where the next run of a reconciliation goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Rises with each write: of two runs at once only one leaves its position.
+    pub version: u64,
+    /// The next block to be read again; `None` before the first.
+    pub height: Option<u64>,
+    /// After which address; `None` before the first.
+    pub after: Option<ScanPlace>,
+}
+
+impl Store {
+    /// Where the reconciliation of a chain goes on.
+    pub async fn position(&self, chain: &ChainId) -> Result<Position, StoreError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.tables.chains)
+            .key("chain", s(chain.as_str()))
+            .key("entry", s("reconcile"))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed)?;
+        found.item.as_ref().map_or_else(|| Ok(Position::default()), read)
+    }
+
+    /// Moves it on from where it was read; `false` when another run did so first.
+    pub async fn move_position(&self, chain: &ChainId, position: &Position) -> Result<bool, StoreError> {
+        let Position { version, height, after } = position;
+        let mut item = Item::from([
+            ("chain".to_owned(), s(chain.as_str())),
+            ("entry".to_owned(), s("reconcile")),
+            ("version".to_owned(), n(version.saturating_add(1))),
+        ]);
+        item.extend(height.map(|height| ("height".to_owned(), n(height))));
+        if let Some(ScanPlace { bucket, stamp }) = after {
+            item.extend([("bucket".to_owned(), s(bucket)), ("stamp".to_owned(), s(stamp))]);
+        }
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.chains)
+            .set_item(Some(item))
+            .condition_expression(if *version == 0 {
+                "attribute_not_exists(entry)"
+            } else {
+                "version = :read"
+            })
+            .set_expression_attribute_values(
+                (*version > 0).then(|| HashMap::from([(":read".to_owned(), n(*version))])),
+            );
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn read(item: &Item) -> Result<Position, StoreError> {
+    let mut after = None;
+    if item.contains_key("bucket") {
+        let (bucket, stamp) = (text(item, "bucket")?.to_owned(), text(item, "stamp")?.to_owned());
+        after = Some(ScanPlace { bucket, stamp });
+    }
+    Ok(Position { version: number(item, "version")?, height: optional_number(item, "height")?, after })
+}
