@@ -28,6 +28,8 @@ pub struct App {
     pub callers: Callers,
     /// Accounts that were read lately.
     pub accounts: Accounts,
+    /// Where random bytes come from: the operating system, unless a history must be the same again.
+    pub entropy: fn(&mut [u8]) -> Result<(), getrandom::Error>,
 }
 
 impl App {
@@ -40,15 +42,16 @@ impl App {
             clock: Clock::from_env(),
             callers: Callers::default(),
             accounts: Accounts::default(),
+            entropy: getrandom::fill,
         })
     }
 }
 
 impl App {
-    /// Random bytes of the operating system.
+    /// Random bytes.
     pub fn random<const N: usize>(&self) -> Result<[u8; N], getrandom::Error> {
         let mut bytes = [0; N];
-        getrandom::fill(&mut bytes)?;
+        (self.entropy)(&mut bytes)?;
         Ok(bytes)
     }
 }

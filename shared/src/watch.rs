@@ -43,10 +43,6 @@ const SCAN_BLOCKS: u64 = 1_000;
 /// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
 const SCANS_AT_ONCE: usize = 8;
 
-/// A tip older than this, and than the chain's own longest pause, is that of a node that stands still; the alarm rings by
-/// then too.
-const STALE_SECONDS: u64 = 15 * 60;
-
 /// Where a chain that was never scanned is begun: some minutes before its tip.
 const START_BACK: u64 = 50;
 
@@ -158,6 +154,8 @@ struct Run<'a, S> {
     started_at: Timestamp,
     tip: Header,
     finalized: Option<u64>,
+    /// How high the chain is beyond doubt: what counts, counts by this.
+    shown: u64,
     /// The version at which the cursor was read; 0 when there was none.
     read: u64,
     /// Whether the cursor was written since, which nobody else who read it then can do any more.
@@ -181,13 +179,22 @@ impl<S: Source> Watcher<'_, S> {
         let version = read.as_ref().map_or(0, |cursor| cursor.version);
         let height = read.as_ref().map_or(0, |cursor| cursor.height);
         let claimed = Cell::new(false);
-        let mut run = Run { watcher: self, started_at, tip, finalized: None, read: version, claimed };
+        let mut run = Run {
+            watcher: self,
+            started_at,
+            tip,
+            finalized: None,
+            shown: tip.number,
+            read: version,
+            claimed,
+        };
         let done = match read {
             Some(cursor) if list.is_empty() && lookout.is_empty() && cursor.open_from.is_none() => {
                 run.skip(&cursor).await
             }
             Some(cursor) => {
                 run.finalized = self.source.finalized().await?;
+                run.shown = run.shown(&cursor).await?;
                 run.advance(cursor, list, &mut lookout).await
             }
             None => run.begin(list).await,
@@ -304,11 +311,14 @@ impl<S: Source> Run<'_, S> {
         Ok(outcome)
     }
 
-    /// Whether the tip is as young as tips are. One that is not says nothing of now: it is that of a node that stands
-    /// still, and money may lie in blocks that it has not seen, so that it closes nobody's window (R15).
-    fn is_tip_fresh(&self) -> bool {
-        let pause = self.watcher.chain.family.longest_pause_seconds();
-        self.started_at.since(self.tip.timestamp) <= pause.saturating_add(STALE_SECONDS)
+    /// How high the chain is beyond doubt: a tip that the node speaks of and cannot show makes nothing deeper.
+    async fn shown(&self, cursor: &Cursor) -> Result<u64, WatchError> {
+        if self.tip.number <= cursor.height {
+            return Ok(self.tip.number);
+        }
+        let shown = self.watcher.source.header(self.tip.number).await?;
+        let is_there = shown.is_some_and(|header| header.hash == self.tip.hash);
+        Ok(if is_there { self.tip.number } else { cursor.height })
     }
 
     /// Since when the chain was not scanned to its tip. A node that stands still answers as if all was well; only the
@@ -347,9 +357,7 @@ impl<S: Source> Run<'_, S> {
         cursor.open_from = open.into_iter().min();
         if cursor.height >= self.tip.number {
             outcome.caught_up = true;
-            if self.is_tip_fresh() {
-                cursor.note_caught_up(self.started_at);
-            }
+            cursor.note_caught_up(self.started_at);
             if let Some(mempool) = &lookout.mempool {
                 self.look_outside(cursor, list, &mut lookout.outside, mempool).await?;
             }

@@ -48,7 +48,8 @@ impl Caller {
 }
 
 impl Call<()> {
-    pub(crate) fn new(request: Request, at: Timestamp) -> Call<()> {
+    /// A request as it came.
+    pub fn new(request: Request, at: Timestamp) -> Call<()> {
         let request_id =
             request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
         Call { who: (), at, request_id, request }

@@ -88,7 +88,8 @@ impl Reply {
         self.with(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"))
     }
 
-    pub(crate) fn into_response(self, request_id: &str) -> Response<String> {
+    /// The response, under the request's name (R13).
+    pub fn into_response(self, request_id: &str) -> Response<String> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);

@@ -36,7 +36,9 @@ impl<S: Source> Run<'_, S> {
     pub(super) async fn fork(&self, cursor: &Cursor) -> Result<Fork, WatchError> {
         let lowest = cursor.lowest_kept();
         if self.tip.number < lowest {
-            return Ok(Fork::NodeBehind);
+            // A cursor of one block has scanned nothing: it jumped to whatever tip a node spoke of.
+            let jumped = cursor.hashes.len() == 1;
+            return Ok(if jumped { Fork::BelowStart(self.tip.number) } else { Fork::NodeBehind });
         }
         let mut height = cursor.height.min(self.tip.number);
         let mut same_chain = None;

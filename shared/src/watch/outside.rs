@@ -178,7 +178,7 @@ impl<S: Source> Run<'_, S> {
         if cursor.hash_at(rival.height).is_some_and(|hash| hash != rival.hash) {
             return self.note(outside, Sighting { rival: None, gone: true, ..sighting }).await;
         }
-        let blocks = self.tip.number.saturating_add(1).saturating_sub(rival.height);
+        let blocks = self.shown.saturating_add(1).saturating_sub(rival.height);
         if blocks >= u64::from(self.watcher.chain.deepest()) {
             self.claim(cursor).await?;
             if self.told(code, &[&transfer], Fate::Replaced).await? {

@@ -203,7 +203,9 @@ impl<S: Source> Watcher<'_, S> {
         let started_at = self.clock.now();
         let (tip, finalized) = (self.source.tip().await?, self.source.finalized().await?);
         let claimed = Cell::new(false);
-        let run = Run { watcher: self, started_at, tip, finalized, read: cursor.version, claimed };
+        let (shown, read) = (tip.number, cursor.version);
+        let mut run = Run { watcher: self, started_at, tip, finalized, shown, read, claimed };
+        run.shown = run.shown(&cursor).await?;
         let Fork::At(common) = run.fork(&cursor).await? else { return Err(RecoverError::Disagrees) };
         let Outlying { sightings, payouts } = self.store.outlying(&self.chain.id).await?;
         let mut lookout = Lookout { outside: Outside::new(sightings), payouts, mempool: None };

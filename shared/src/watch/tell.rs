@@ -214,7 +214,7 @@ impl<S: Source> Run<'_, S> {
 
     /// Blocks on a height, its own included; a depth that wants finality is one short until the chain says so.
     fn confirmations(&self, depth: Depth, height: u64) -> u32 {
-        let blocks = self.tip.number.saturating_add(1).saturating_sub(height);
+        let blocks = self.shown.saturating_add(1).saturating_sub(height).max(1);
         let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
         match depth {
             Depth::Blocks(_) => blocks,

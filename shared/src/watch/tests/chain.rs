@@ -48,6 +48,8 @@ pub(super) enum Fault {
     None,
     /// It knows this many blocks less.
     Lags(u64),
+    /// It speaks of a tip this much higher than any block there is.
+    Boasts(u64),
     /// It has no blocks by height.
     NoHeaders,
     /// It has the tip and cannot read it.
@@ -205,7 +207,12 @@ impl FakeChain {
                 self.mine_empty(depth);
             }
             Fault::ForksAfter(left, depth) => *self.fault.borrow_mut() = Fault::ForksAfter(left - 1, depth),
-            Fault::None | Fault::Lags(_) | Fault::NoHeaders | Fault::NoTipBlock | Fault::WrongParent => {}
+            Fault::None
+            | Fault::Lags(_)
+            | Fault::Boasts(_)
+            | Fault::NoHeaders
+            | Fault::NoTipBlock
+            | Fault::WrongParent => {}
         }
         Ok(())
     }
@@ -276,7 +283,11 @@ impl FakeChain {
 impl Source for FakeChain {
     async fn tip(&self) -> Result<Header, RpcError> {
         self.ask()?;
-        Ok(self.block(self.known()).unwrap().header)
+        let tip = self.block(self.known()).unwrap().header;
+        Ok(match *self.fault.borrow() {
+            Fault::Boasts(more) => Header { number: tip.number + more, hash: word(97, tip.number), ..tip },
+            _ => tip,
+        })
     }
 
     async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {

@@ -91,16 +91,34 @@ async fn r22_an_idle_watcher_does_not_follow_a_node_backwards() {
 }
 
 #[tokio::test]
-async fn r15_a_node_that_stands_still_closes_no_window() {
-    let (mut world, _) = World::with_payment().await;
-    let closes = world.now().plus(600);
-    world.ahead = 20 * 60;
-    let outcome = world.run().await;
-    assert!(outcome.caught_up && outcome.lag_seconds >= 20 * 60);
-    assert_eq!(world.cursor().await.closed_at(closes), None);
-    world.node.pause.set(20 * 60);
-    world.node.mine_empty(1);
-    world.ahead = 1;
+async fn r22_money_does_not_count_by_a_tip_that_the_node_cannot_show() {
+    let (mut world, payer) = World::with_payment().await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(2);
+    for runs in 0..2 {
+        *world.node.fault.borrow_mut() = Fault::Boasts(20);
+        assert!(!world.run().await.caught_up);
+        let payment = world.payment(&payer).await;
+        assert_eq!(states(&payment), [TransferState::Confirming], "run {runs}");
+        assert_eq!(payment.received(), Cents::ZERO);
+    }
+    *world.node.fault.borrow_mut() = Fault::None;
+    world.node.mine_empty(9);
     world.run().await;
-    assert_eq!(world.cursor().await.closed_at(closes), Some(world.node.best().number));
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+}
+
+#[tokio::test]
+async fn r22_an_idle_watcher_that_believed_in_too_high_a_tip_finds_back() {
+    let mut world = World::unwatched().await;
+    world.run().await;
+    *world.node.fault.borrow_mut() = Fault::Boasts(1_000);
+    world.run().await;
+    assert_eq!(world.cursor().await.height, world.node.best().number + 1_000);
+    *world.node.fault.borrow_mut() = Fault::None;
+    let payer = world.payer(1, Cents(10_000)).await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(12);
+    world.run().await;
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
 }
