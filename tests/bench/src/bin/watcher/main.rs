@@ -3,7 +3,6 @@
 #![expect(clippy::print_stdout, reason = "a command-line program talks to its user")]
 
 mod block;
-mod day_away;
 mod memory;
 mod quiet;
 mod units;
@@ -52,7 +51,6 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
         return Ok(());
     }
     println!("## A full block\n\n{}", block::measure()?);
-    println!("## A day away\n\n{}", day_away::measure().await?);
     println!("## Memory\n\n{}", memory::measure(&arguments.payments).await?);
     println!("## Request units\n\n{}", units::measure(&arguments.payments, arguments.blocks).await?);
     Ok(())

@@ -1,0 +1,300 @@
+//! What a thread keeps from one history to the next: the database, the clients, the clocks.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::engine::Engine;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::auth::{Params, ResolveAuthScheme};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, ConfigBag, Region, RuntimeComponents, StalledStreamProtectionConfig,
+};
+use aws_smithy_runtime_api::client::auth::{AuthSchemeId, AuthSchemeOption, AuthSchemeOptionsFuture};
+use local::template::Product;
+use serde_json::{Value, json};
+use shared::account::{Account, AccountState};
+use shared::chain::Chains;
+use shared::chain::address::NOBODYS_XPUB;
+use shared::clock::Clock;
+use shared::keys::{ApiKey, KeyRecord, Scope};
+use shared::moment::Timestamp;
+use shared::money::{BasisPoints, Cents};
+use shared::payment::{MerchantId, Mode, Secret};
+use shared::settings::{FeeSettings, Settings};
+use shared::store::{Store, Tables};
+
+use crate::net::{Net, Seat, State};
+use crate::wire::Wire;
+
+/// Two of the merchant's processes, two of the payers', two watchers, the sweep.
+pub const MERCHANTS: [Seat; 2] = [0, 1];
+/// The payers' side.
+pub const PAYERS: [Seat; 2] = [2, 3];
+/// More than one, by mistake.
+pub const WATCHERS: [Seat; 2] = [4, 5];
+/// Ends what is overdue.
+pub const SWEEP: Seat = 6;
+/// Sees and writes without mishaps: the stage itself.
+pub const STAGE: Seat = 7;
+
+/// Places at the table.
+pub const SEATS: usize = 8;
+
+/// Clocks of two processes differ by twice this at most.
+pub const MOST_SKEW_SECONDS: u64 = 20;
+
+/// Histories that share a database before it has grown too large to be fast.
+const HISTORIES_A_DATABASE: u64 = 400;
+
+/// Histories on one database lie this far apart in time, so that none sees another's addresses or rates.
+const APART_SECONDS: u64 = 100 * 24 * 60 * 60;
+
+/// The time of a database's first history.
+const BEGINNING: u64 = 1_728_000_000;
+
+/// The day on which the merchant's key was used last, far ahead: keys are not what is tried here.
+const LONG_AGO_USED: u64 = 1_000_000;
+
+/// The merchant.
+pub const MERCHANT: &str = "mer_sim";
+
+/// Confirmations below and from a thousand dollars on.
+pub const DEPTHS: [u32; 2] = [3, 5];
+
+/// The amount from which money must lie deeper.
+const LARGE: Cents = Cents(100_000);
+
+/// One thread's stage.
+#[derive(Debug)]
+pub struct Desk {
+    net: Net,
+    database: Engine,
+    hands: [&'static AtomicU64; SEATS],
+    stores: Vec<Store>,
+    /// The merchant's key.
+    pub key: ApiKey,
+    used: u64,
+}
+
+impl Desk {
+    /// A stage of its own.
+    pub fn new() -> Desk {
+        let database = Engine::new();
+        let net = Net::new(State::new(
+            database.clone(),
+            fastrand::Rng::with_seed(0),
+            crate::bugs::Bugs::default(),
+            Timestamp(BEGINNING),
+        ));
+        let hands = std::array::from_fn(|_| &*Box::leak(Box::new(AtomicU64::new(BEGINNING))));
+        let stores = (0..SEATS).map(|seat| store(Wire { seat, net: net.clone() })).collect();
+        let key = ApiKey::new(Mode::Live, [7; 32]);
+        Desk { net, database, hands, stores, key, used: HISTORIES_A_DATABASE }
+    }
+
+    /// What lies between the processes.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// A process's way to the tables.
+    pub fn store(&self, seat: Seat) -> &Store {
+        &self.stores[seat]
+    }
+
+    /// A process's clock.
+    pub fn clock(&self, seat: Seat) -> Clock {
+        Clock::set_by(self.hands[seat])
+    }
+
+    /// Sets every clock, each a little wrong.
+    pub fn set_clocks(&self, now: Timestamp, skews: &[i64; SEATS]) {
+        for (hand, skew) in self.hands.iter().zip(skews) {
+            hand.store(now.0.saturating_add_signed(*skew), Ordering::Relaxed);
+        }
+    }
+
+    /// Clears the stage for a history; gives its number on this database, and its time.
+    pub async fn clear(&mut self, random: fastrand::Rng, bugs: crate::bugs::Bugs) -> (u64, Timestamp) {
+        let fresh = self.used >= HISTORIES_A_DATABASE;
+        if fresh {
+            self.used = 0;
+            self.database = Engine::new();
+            create_tables(&self.database);
+        }
+        let claimed = std::mem::take(&mut self.net.lock().claimed);
+        if !fresh {
+            self.forget_addresses(&claimed);
+        }
+        let now = Timestamp(BEGINNING + self.used * APART_SECONDS);
+        *self.net.lock() = State::new(self.database.clone(), random, bugs, now);
+        self.set_clocks(now, &[0; SEATS]);
+        if fresh {
+            self.open_account().await;
+        }
+        self.used += 1;
+        (self.used, now)
+    }
+
+    async fn open_account(&self) {
+        let store = self.store(STAGE);
+        store.insert_account(&account()).await.expect("an account");
+        let record = KeyRecord {
+            hash: self.key.hash(),
+            merchant: MerchantId::new(MERCHANT),
+            mode: Mode::Live,
+            scopes: vec![Scope::PaymentsRead, Scope::PaymentsWrite],
+            name: "simulation".to_owned(),
+            shown: self.key.shown(),
+            created_at: Timestamp(BEGINNING),
+            expires_at: None,
+            revoked_at: None,
+            last_used_day: Some(LONG_AGO_USED),
+        };
+        store.insert_key(&record).await.expect("a key");
+    }
+
+    /// Takes out what the next history must not find: addresses that it is going to give out itself.
+    fn forget_addresses(&self, addresses: &[String]) {
+        let xpub: shared::chain::address::ExtendedKey = NOBODYS_XPUB.parse().expect("a key");
+        self.delete("Accounts", &json!({ "account": { "S": format!("xpub#{}", xpub.fingerprint()) } }));
+        for address in addresses {
+            self.delete(
+                "Addresses",
+                &json!({ "bucket": { "S": format!("address#{address}") }, "stamp": { "S": "-" } }),
+            );
+        }
+    }
+
+    fn delete(&self, table: &str, key: &Value) {
+        let body = json!({ "TableName": table, "Key": key });
+        self.database.ask("DeleteItem", &body.to_string());
+    }
+
+    /// Makes rates the market's, and keeps them under their minute.
+    pub fn accept_rates(&self, rates: &[(&str, u64)], at: Timestamp) {
+        let at_text = at.0.to_string();
+        let mut latest =
+            json!({ "chain": { "S": "rates" }, "entry": { "S": "latest" }, "at": { "N": at_text } });
+        for (symbol, rate) in rates {
+            let rate = rate.to_string();
+            latest[format!("rate_{symbol}")] =
+                json!({ "M": { "rate": { "N": rate }, "at": { "N": at_text } } });
+            let (chain, entry) = (format!("rates#{symbol}"), format!("{:020}", at.minute().0));
+            self.put(
+                "Chains",
+                &json!({ "chain": { "S": chain }, "entry": { "S": entry }, "rate": { "N": rate } }),
+            );
+        }
+        self.put("Chains", &latest);
+    }
+
+    fn put(&self, table: &str, item: &Value) {
+        let body = json!({ "TableName": table, "Item": item });
+        self.database.ask("PutItem", &body.to_string());
+    }
+
+    /// Where the sweep starts next, set as the idle sweeps of every minute would have left it.
+    pub fn set_sweep_hour(&self, hour: Timestamp) {
+        let item = json!({ "chain": { "S": "sweep" }, "entry": { "S": "hour" }, "hour": { "N": hour.0.to_string() } });
+        self.put("Chains", &item);
+    }
+}
+
+/// Settings of the simulated deployment, whose chain has a name of its own.
+pub fn settings(chain: &str, less: u32) -> Settings {
+    Settings {
+        public_url: Some("https://sim.example".to_owned()),
+        chains: chains(chain, less),
+        test_xpub: None,
+        fees: FeeSettings { rate: BasisPoints::ZERO, minimum: Cents::ZERO, free_volume: Cents::ZERO },
+        tolerance: BasisPoints::ZERO,
+        fixed_rates: false,
+        waits: 0,
+    }
+}
+
+/// The chain, with each depth so many blocks less than it should be.
+fn chains(name: &str, less: u32) -> Chains {
+    let [small, large] = DEPTHS.map(|depth| depth - less);
+    let text = format!(
+        r#"[{{"chain":"{name}","family":"evm","chain_id":1,"test_chain_id":11155111,"coins":[{COINS}],
+        "confirmations":[{{"below_usd":"1000.00","blocks":{small}}},{{"blocks":{large}}}]}}]"#
+    );
+    Chains::parse(&text).expect("chains")
+}
+
+/// How deep a payment's money must lie.
+pub fn depth(due: Cents) -> u32 {
+    DEPTHS[usize::from(due >= LARGE)]
+}
+
+const COINS: &str = r#"
+    {"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"0.01"},
+    {"coin":"USDC","asset":"0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","decimals":6,"rate":"USDC","minimum_usd":"0.01"}"#;
+
+fn account() -> Account {
+    Account {
+        merchant: MerchantId::new(MERCHANT),
+        name: "Simulation".to_owned(),
+        state: AccountState::Enabled,
+        secret: Secret::new([9; 32]),
+        fee_rate: None,
+        fee_minimum: None,
+        free_volume: None,
+        spread: BasisPoints::ZERO,
+        xpubs: BTreeMap::from([("evm".to_owned(), NOBODYS_XPUB.to_owned())]),
+        volume_used: Cents::ZERO,
+    }
+}
+
+/// The template's tables; without streams, whose records nobody reads here and which would grow for ever.
+fn create_tables(database: &Engine) {
+    let template = include_str!("../../../template.yaml");
+    let product = Product::read(template, &BTreeMap::new()).expect("the template");
+    for table in product.tables {
+        let mut definition = table.definition;
+        definition.as_object_mut().map(|definition| definition.remove("StreamSpecification"));
+        definition["TableName"] = json!(table.logical_id.trim_end_matches("Table"));
+        let answer = database.ask("CreateTable", &definition.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
+
+/// A store over a client without what a simulation has no use for: signatures, retries of its own, timeouts.
+fn store(wire: Wire) -> Store {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url("http://simulation")
+        .region(Region::new("simulation"))
+        .allow_no_auth()
+        .auth_scheme_resolver(Unsigned)
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(wire)
+        .build();
+    let tables = Tables {
+        payments: "Payments".to_owned(),
+        keys: "Keys".to_owned(),
+        accounts: "Accounts".to_owned(),
+        addresses: "Addresses".to_owned(),
+        chains: "Chains".to_owned(),
+    };
+    Store::new(Client::from_conf(config), tables)
+}
+
+/// Requests that never leave the process need no signature.
+#[derive(Debug)]
+struct Unsigned;
+
+impl ResolveAuthScheme for Unsigned {
+    fn resolve_auth_scheme<'a>(
+        &'a self,
+        _: &'a Params,
+        _: &'a ConfigBag,
+        _: &'a RuntimeComponents,
+    ) -> AuthSchemeOptionsFuture<'a> {
+        AuthSchemeOptionsFuture::ready(Ok(vec![AuthSchemeOption::from(AuthSchemeId::from("noAuth"))]))
+    }
+}

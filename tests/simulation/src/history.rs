@@ -1,0 +1,495 @@
+//! One history: a seed decides who does what when, what goes wrong, and how the chain moves; then all becomes quiet.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use fastrand::Rng;
+use shared::moment::Timestamp;
+use shared::money::Cents;
+use shared::payment::Status;
+use shared::store::Cursor;
+
+use crate::actors::{self, Order, Task, Told, Wish, World};
+use crate::bugs::{Bug, Bugs};
+use crate::chain::{Paid, tx_id};
+use crate::desk::{self, Desk, MERCHANTS, MOST_SKEW_SECONDS, PAYERS, SEATS, STAGE, SWEEP, WATCHERS};
+use crate::net::{Net, Seat};
+use crate::node::Manner;
+use crate::storm::Storm;
+use crate::verdict;
+
+/// Steps before all becomes quiet.
+const STEPS: std::ops::Range<usize> = 8..26;
+
+/// Polls of one process at a time: few enough that it is often in the middle of something when another goes on.
+const POLLED: usize = 14;
+
+/// Polls after which a task that nothing delays must have ended.
+const POLLS: usize = 100_000;
+
+/// What is due, in cents: two that must lie deeper among them.
+const AMOUNTS: [u64; 6] = [1, 4_999, 10_000, 33_333, 100_000, 250_000];
+
+/// Dollars for a whole coin, by the coin's place; the same throughout, so that the sum of a chain has one worth.
+pub const RATES: [u64; 2] = [2_500, 1];
+
+/// What a history came to.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// What must never be and was.
+    pub violations: Vec<String>,
+    /// Mishaps.
+    pub faults: u64,
+    /// Requests to the tables.
+    pub requests: u64,
+    /// Where payments stood in the end.
+    pub ends: Vec<Status>,
+    /// What happened, if it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Plays the history of `seed`.
+pub fn play(desk: &mut Desk, seed: u64, bug: Option<Bug>, traced: bool) -> Played {
+    let mut random = Rng::with_seed(seed);
+    let (number, now) = finish(desk.clear(random.fork(), Bugs::new(bug)));
+    desk.net().lock().journal.trace = traced.then(Vec::new);
+    let name = format!("sim-{number}");
+    let settings = desk::settings(&name, 0);
+    let less = u32::from(bug == Some(Bug::CountsEarly));
+    let watched = desk::settings(&name, less).chains.named(&name).expect("the chain").clone();
+    let world = Rc::new(World::new(desk, &settings, watched, seed));
+    let mut stage = Stage {
+        desk,
+        net: world.net.clone(),
+        world,
+        wishes: wishes(&mut random, seed),
+        skews: std::array::from_fn(|_| 0),
+        running: Vec::new(),
+        next_tx: 0,
+        ages: random.u8(0..8) == 0,
+        random,
+        hour: hour_of(now.minus(2 * HOUR_SECONDS)),
+    };
+    stage.open();
+    let steps = stage.random.usize(STEPS);
+    for step in 0..steps {
+        if stage.ages && step == steps / 2 {
+            stage.grow_old();
+        }
+        stage.step();
+    }
+    stage.come_to_rest();
+    let mut state = stage.net.lock();
+    let journal = std::mem::take(&mut state.journal);
+    Played {
+        violations: journal.violations,
+        faults: journal.faults,
+        requests: journal.requests,
+        ends: journal.ends,
+        trace: journal.trace.unwrap_or_default(),
+    }
+}
+
+fn wishes(random: &mut Rng, seed: u64) -> Vec<Wish> {
+    let wish = |place| Wish {
+        key: (random.u8(0..4) > 0).then(|| format!("{seed}-{place}")),
+        due: Cents(AMOUNTS[random.usize(0..AMOUNTS.len())]),
+    };
+    let wished = [1, 1, 1, 2, 3][usize::try_from(seed % 5).unwrap_or(0)];
+    (0..wished).map(wish).collect()
+}
+
+const HOUR_SECONDS: u64 = 3_600;
+
+fn hour_of(at: Timestamp) -> Timestamp {
+    Timestamp(at.0 - at.0 % HOUR_SECONDS)
+}
+
+/// Runs what nothing delays to its end.
+fn finish<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..POLLS {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+    panic!("a task that nothing delays does not end");
+}
+
+/// The stage while a history is played.
+struct Stage<'a> {
+    desk: &'a mut Desk,
+    net: Net,
+    world: Rc<World>,
+    random: Rng,
+    wishes: Vec<Wish>,
+    skews: [i64; SEATS],
+    running: Vec<(Seat, Task)>,
+    next_tx: u64,
+    /// Whether it goes on to the end of its payments' time.
+    ages: bool,
+    hour: Timestamp,
+}
+
+impl Stage<'_> {
+    fn open(&mut self) {
+        let most = i64::try_from(MOST_SKEW_SECONDS).unwrap_or(0);
+        self.skews = std::array::from_fn(|_| self.random.i64(-most..=most));
+        self.skews[STAGE] = 0;
+        self.desk.set_sweep_hour(self.hour);
+        self.pass(0);
+        self.accept_rates();
+        self.begin_chain();
+        let storm = Storm::draw(&mut self.random);
+        self.net.lock().storm = storm;
+        self.net.lock().tell(|| format!("{storm:?}"));
+    }
+
+    /// The chain was seen once before anything else: no coin is offered that nobody watches.
+    fn begin_chain(&self) {
+        let best = self.net.lock().chain.best();
+        let hash = *best.hash.0.first_chunk().expect("a hash is longer than what is kept of it");
+        let known_at = self.now();
+        let cursor = Cursor {
+            version: known_at.0,
+            height: best.number,
+            hashes: vec![hash],
+            known_at,
+            ..Cursor::default()
+        };
+        let store = &self.world.apps[STAGE].store;
+        finish(store.move_cursor(&self.world.chain.id, 0, &cursor)).expect("a cursor");
+    }
+
+    /// Time passes.
+    fn pass(&mut self, seconds: u64) {
+        let now = {
+            let mut state = self.net.lock();
+            state.now = state.now.plus(seconds);
+            state.now
+        };
+        self.desk.set_clocks(now, &self.skews);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.net.lock().now
+    }
+
+    /// The market accepts its rates again, as it does every two minutes.
+    fn accept_rates(&self) {
+        let symbols = self.world.chain.coins.iter().map(|coin| coin.rate_symbol.as_str());
+        let rates: Vec<(&str, u64)> = symbols.zip(RATES.map(|dollars| dollars * 100_000_000)).collect();
+        self.desk.accept_rates(&rates, self.now());
+    }
+
+    fn step(&mut self) {
+        if !self.running.is_empty() && self.random.u8(0..10) < 4 {
+            return self.go_on();
+        }
+        let (known, told) = {
+            let orders = self.world.orders.borrow();
+            (!orders.is_empty(), orders.values().any(|order| !order.told.is_empty()))
+        };
+        let drawn = self.random.u8(0..100);
+        // First there must be something to pay: little can go wrong before.
+        match drawn {
+            0..80 if !known => self.begin(MERCHANTS[usize::from(drawn % 2)]),
+            0..70 if !told => self.begin(PAYERS[usize::from(drawn % 2)]),
+            70..85 if !told => self.begin(WATCHERS[0]),
+            0..22 => self.send(),
+            22..42 => self.mine(),
+            42..62 => self.begin(WATCHERS[usize::from(drawn % 3 == 0)]),
+            62..70 => self.fork(),
+            70..76 => self.begin(PAYERS[usize::from(drawn % 2)]),
+            76..86 => self.begin(MERCHANTS[usize::from(drawn % 2)]),
+            86..91 => self.wait(),
+            91..95 if self.ages => self.begin(SWEEP),
+            91..98 if !self.running.is_empty() => self.crash(),
+            _ => self.net.deliver_late(),
+        }
+    }
+
+    fn wait(&mut self) {
+        let most = if self.random.u8(0..if self.ages { 2 } else { 8 }) == 0 { 1_200 } else { 40 };
+        let seconds = self.random.u64(1..most);
+        self.pass(seconds);
+        self.accept_rates();
+    }
+
+    /// Lets one process go on for a while.
+    fn go_on(&mut self) {
+        let place = self.random.usize(0..self.running.len());
+        let polls = self.random.usize(1..POLLED);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..polls {
+            if self.running[place].1.as_mut().poll(&mut context).is_ready() {
+                drop(self.running.swap_remove(place));
+                return;
+            }
+        }
+    }
+
+    /// A process dies in the middle of what it is doing.
+    fn crash(&mut self) {
+        let place = self.random.usize(0..self.running.len());
+        let (seat, task) = self.running.swap_remove(place);
+        drop(task);
+        self.world.crash(seat);
+        self.net.lock().fault(|| format!("{seat} crashes"));
+    }
+
+    /// Somebody begins something, unless still busy.
+    fn begin(&mut self, seat: Seat) {
+        if self.running.iter().any(|(busy, _)| *busy == seat) {
+            return self.go_on();
+        }
+        if let Some(task) = self.task_of(seat) {
+            self.running.push((seat, task));
+            self.go_on();
+        }
+    }
+
+    fn task_of(&mut self, seat: Seat) -> Option<Task> {
+        let world = self.world.clone();
+        if seat == SWEEP {
+            self.leave_idle_hours();
+            return Some(Box::pin(async move {
+                actors::sweep(world).await;
+            }));
+        }
+        if WATCHERS.contains(&seat) {
+            let manner = Manner::draw(&mut self.random);
+            if manner != Manner::Honest {
+                self.net.lock().fault(|| format!("a node is {manner:?}"));
+            }
+            return Some(Box::pin(async move {
+                actors::watch(world, seat, manner).await;
+            }));
+        }
+        let orders: Vec<Order> = self.world.orders.borrow().values().cloned().collect();
+        let order = (!orders.is_empty()).then(|| orders[self.random.usize(0..orders.len())].clone());
+        if MERCHANTS.contains(&seat) { self.merchant(seat, order) } else { self.payer(seat, order) }
+    }
+
+    fn merchant(&mut self, seat: Seat, order: Option<Order>) -> Option<Task> {
+        let world = self.world.clone();
+        let Some(order) = order.filter(|_| self.random.u8(0..3) > 0) else {
+            let wish = self.wishes[self.random.usize(0..self.wishes.len())].clone();
+            return Some(Box::pin(actors::create(world, seat, wish)));
+        };
+        match self.random.u8(0..10) {
+            0 => Some(Box::pin(actors::cancel(world, seat, order))),
+            1 | 2 if self.ages => Some(Box::pin(actors::accept_late(world, seat, order))),
+            _ if !order.approved => Some(Box::pin(actors::approve(world, seat, order))),
+            _ => None,
+        }
+    }
+
+    fn payer(&mut self, seat: Seat, order: Option<Order>) -> Option<Task> {
+        let order = order?;
+        let world = self.world.clone();
+        if !order.approved {
+            return Some(Box::pin(actors::approve(world, seat, order)));
+        }
+        let coin = self.random.usize(0..RATES.len());
+        Some(Box::pin(actors::choose(world, seat, order, coin)))
+    }
+
+    fn mine(&mut self) {
+        let blocks = self.random.u64(1..4);
+        for _ in 0..blocks {
+            let seconds = self.random.u64(1..20);
+            self.pass(seconds);
+            let back = self.random.u64(0..10);
+            let mut state = self.net.lock();
+            let now = state.now.minus(back);
+            let mut random = self.random.fork();
+            state.chain.mine(now, |_| random.u8(0..10) < 7);
+            state.tell_chain();
+        }
+    }
+
+    fn fork(&mut self) {
+        let depth =
+            if self.random.u8(0..6) == 0 { self.random.usize(4..12) } else { self.random.usize(1..4) };
+        let longer = self.random.usize(0..3);
+        let forgets = self.random.u8(0..4) == 0;
+        let mut random = self.random.fork();
+        let mut state = self.net.lock();
+        state.chain.take_away(depth);
+        if forgets {
+            state.chain.forget_waiting();
+        }
+        for _ in 0..(depth + longer).max(1) {
+            let now = state.now;
+            state.chain.mine(now, |_| random.u8(0..10) < 5);
+        }
+        state.fault(|| format!("the last {depth} blocks are others now"));
+        state.tell_chain();
+        drop(state);
+        if self.random.bool() {
+            self.disagree();
+        }
+    }
+
+    /// Two watchers at once, one of them on the branch that is gone.
+    fn disagree(&mut self) {
+        for (seat, manner) in WATCHERS.into_iter().zip([Manner::Former, Manner::Honest]) {
+            if self.running.iter().all(|(busy, _)| *busy != seat) {
+                let world = self.world.clone();
+                self.running.push((
+                    seat,
+                    Box::pin(async move {
+                        actors::watch(world, seat, manner).await;
+                    }),
+                ));
+            }
+        }
+    }
+
+    /// Somebody pays, rightly or not.
+    fn send(&mut self) {
+        let told: Vec<(Order, Told)> = self
+            .world
+            .orders
+            .borrow()
+            .values()
+            .flat_map(|order| order.told.iter().map(|told| (order.clone(), told.clone())))
+            .collect();
+        if told.is_empty() {
+            return;
+        }
+        self.next_tx += 1;
+        // Batches: several movements in one transaction, to one payment or to several.
+        let movements = [1, 1, 1, 2, 3][self.random.usize(0..5)];
+        for _ in 0..movements {
+            let (_, told) = &told[self.random.usize(0..told.len())];
+            let units = match self.random.u8(0..8) {
+                0 => 1,
+                1 => told.units / 2,
+                2 => told.units - 1,
+                3 => told.units + 1,
+                4 => told.units * 2,
+                5 => told.units / 3 + 1,
+                _ => told.units,
+            };
+            self.pay(told, units.max(1));
+        }
+    }
+
+    fn pay(&mut self, told: &Told, units: u128) {
+        let chain = &self.world.chain;
+        let coin = &chain.coins[told.coin];
+        let prefix = format!(
+            "{}:{}:{}:{}:",
+            chain.id,
+            tx_id(self.next_tx),
+            coin.asset.key(),
+            told.address.to_lowercase()
+        );
+        let mut state = self.net.lock();
+        let place = state.chain.sent(&prefix);
+        let to = chain.family.address_key(&told.address).expect("an address");
+        let (tx, address) = (self.next_tx, told.address.clone());
+        let paid = Paid { key: format!("{prefix}{place}"), tx, coin: told.coin, address, to, units };
+        state.tell(|| format!("{units} of {} sent in transaction {tx} to {}", coin.id, paid.address));
+        state.chain.send(paid);
+    }
+
+    /// To the last minutes of the payments' time.
+    fn grow_old(&mut self) {
+        let ends = self.net.lock().record.next_due();
+        let Some(ends) = ends else { return };
+        let before = self.random.u64(0..200);
+        let seconds = ends.minus(before).since(self.now());
+        self.pass(seconds);
+        self.accept_rates();
+        self.net.lock().tell(|| "the end of its time is near".to_owned());
+        if self.random.u8(0..3) > 0 {
+            self.begin(WATCHERS[0]);
+            self.send();
+            self.mine();
+        }
+    }
+
+    /// The sweeps of idle hours, of which there was one every minute, are not played: they left behind every hour that
+    /// was over and in which nothing was due.
+    fn leave_idle_hours(&mut self) {
+        let idle = hour_of(self.now().minus(HOUR_SECONDS + 600));
+        let due = self.net.lock().record.next_due().map_or(idle, hour_of);
+        let hour = idle.min(due);
+        if hour > self.hour && !self.running.iter().any(|(seat, _)| *seat == SWEEP) {
+            self.hour = hour;
+            self.desk.set_sweep_hour(hour);
+        }
+    }
+
+    /// Nothing goes wrong any more, and everybody goes on until nothing changes: then the record must say what the chain
+    /// says.
+    fn come_to_rest(&mut self) {
+        self.net.lock().tell(|| "all becomes quiet".to_owned());
+        self.net.lock().storm = Storm::CALM;
+        for (seat, task) in std::mem::take(&mut self.running) {
+            drop(task);
+            self.world.crash(seat);
+        }
+        self.net.deliver_late();
+        self.pass(130);
+        self.accept_rates();
+        self.settle();
+        for _ in 0..SWEEPS {
+            let Some(due) = self.overdue() else { break };
+            self.pass(due.since(self.now()));
+            self.settle();
+            self.leave_idle_hours();
+            finish(actors::sweep(self.world.clone()));
+        }
+        verdict::judge(&self.world, self.now());
+    }
+
+    /// When the next payment whose time is over is due; later than it says if it was looked at in vain already.
+    fn overdue(&self) -> Option<Timestamp> {
+        let state = self.net.lock();
+        let latest = state.now.plus(desk::MOST_SKEW_SECONDS);
+        let overdue = state.record.payments().values().filter(|payment| payment.expires_at <= latest);
+        let due = overdue.filter_map(|payment| payment.next_check).min()?;
+        let waited = self.hour > Timestamp(0) && due > latest.plus(60);
+        // Money that does not come back holds a payment open for three days: they pass.
+        Some(if waited {
+            due.max(state.now.plus(GIVEN_UP_SECONDS))
+        } else {
+            due.max(state.now).plus(desk::MOST_SKEW_SECONDS)
+        })
+    }
+
+    fn settle(&mut self) {
+        let deepest = desk::DEPTHS[1];
+        {
+            let mut state = self.net.lock();
+            for _ in 0..deepest {
+                let now = state.now;
+                state.chain.mine(now, |_| true);
+            }
+            state.tell_chain();
+        }
+        for _ in 0..RUNS {
+            self.pass(20);
+            let caught_up = finish(actors::watch(self.world.clone(), WATCHERS[0], Manner::Honest));
+            if caught_up && !self.net.lock().waits_to_count() {
+                return;
+            }
+        }
+        self.net.lock().violation("the watcher does not come to an end".to_owned());
+    }
+}
+
+/// Longer than money that is gone holds a payment open.
+const GIVEN_UP_SECONDS: u64 = 73 * HOUR_SECONDS;
+
+/// Sweeps after which a payment whose time is over must have ended.
+const SWEEPS: usize = 6;
+
+/// Runs after which a watcher that nothing disturbs must have told everything.
+const RUNS: usize = 6;

@@ -1,0 +1,372 @@
+//! What lies between the gateway's processes and everything else: requests wait here, get lost, and are watched.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use shared::moment::Timestamp;
+use shared::payment::Status;
+
+use crate::bugs::Bugs;
+use crate::chain::SimChain;
+use crate::engine::{Answer, Engine};
+use crate::record::Record;
+use crate::storm::{Mishap, Storm};
+
+/// A process, by its place at the table.
+pub type Seat = usize;
+
+/// A request of the SDK.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    operation: String,
+    body: String,
+    /// The body of a write, read.
+    document: Value,
+}
+
+impl Asked {
+    /// As it came over the wire.
+    pub fn new(operation: &str, body: &str) -> Asked {
+        let is_write = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation);
+        let document = if is_write { serde_json::from_str(body).unwrap_or_default() } else { Value::Null };
+        Asked { operation: operation.to_owned(), body: body.to_owned(), document }
+    }
+
+    /// Whether it changes anything.
+    pub fn is_write(&self) -> bool {
+        !self.document.is_null()
+    }
+
+    /// Whether it puts an item into a table, and which.
+    pub fn puts(&self, table: &str) -> Option<&Value> {
+        let into = self.operation == "PutItem" && self.document["TableName"] == table;
+        into.then(|| &self.document["Item"])
+    }
+
+    /// The request's text.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The same request with another body.
+    pub fn with(&self, change: impl FnOnce(&mut Value)) -> Asked {
+        let mut document = if self.is_write() {
+            self.document.clone()
+        } else {
+            serde_json::from_str(&self.body).unwrap_or_default()
+        };
+        change(&mut document);
+        Asked::new(&self.operation, &document.to_string())
+    }
+
+    /// Whether DynamoDB may answer it with what was.
+    fn may_be_stale(&self) -> bool {
+        let consistent = self.body.contains("\"ConsistentRead\":true");
+        !self.is_write() && !consistent && !self.body.contains("\"TableName\":\"Keys\"")
+    }
+}
+
+/// What comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// An answer.
+    Answer(Answer),
+    /// Nothing, ever.
+    Nothing,
+    /// Nothing yet: the SDK asks again.
+    Again,
+}
+
+/// What went wrong and what was seen.
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// Requests made.
+    pub requests: u64,
+    /// Mishaps of all kinds.
+    pub faults: u64,
+    /// What must never be and was.
+    pub violations: Vec<String>,
+    /// Where payments stood in the end.
+    pub ends: Vec<Status>,
+    /// What happened, if somebody wants to read it.
+    pub trace: Option<Vec<String>>,
+}
+
+/// Everything outside the gateway's processes.
+#[derive(Debug)]
+pub struct State {
+    database: Engine,
+    /// The only source of chance.
+    pub random: Rng,
+    /// How bad the weather is.
+    pub storm: Storm,
+    /// The chain.
+    pub chain: SimChain,
+    /// What was written of each payment.
+    pub record: Record,
+    /// What is wrong with the gateway on purpose.
+    pub bugs: Bugs,
+    /// What went wrong.
+    pub journal: Journal,
+    /// The true time.
+    pub now: Timestamp,
+    /// Every address that anybody claimed.
+    pub claimed: Vec<String>,
+    began_at: Timestamp,
+    tips: Vec<(Timestamp, u64)>,
+    late: Vec<(Seat, Asked)>,
+    newest: BTreeMap<String, Value>,
+    former: BTreeMap<String, Value>,
+}
+
+/// A shared hold on it.
+#[derive(Clone, Debug)]
+pub struct Net(Arc<Mutex<State>>);
+
+impl State {
+    /// A world without anybody, at a moment.
+    pub fn new(database: Engine, random: Rng, bugs: Bugs, now: Timestamp) -> State {
+        State {
+            database,
+            random,
+            storm: Storm::CALM,
+            chain: SimChain::new(now.minus(1_000)),
+            record: Record::default(),
+            bugs,
+            journal: Journal::default(),
+            now,
+            claimed: Vec::new(),
+            began_at: now,
+            tips: Vec::new(),
+            late: Vec::new(),
+            newest: BTreeMap::new(),
+            former: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what happened, if somebody wants to read it.
+    pub fn tell(&mut self, what: impl FnOnce() -> String) {
+        let since = self.now.since(self.began_at);
+        if let Some(trace) = &mut self.journal.trace {
+            trace.push(format!("{since:>7} s  {}", what()));
+        }
+    }
+
+    /// Notes what must never be.
+    pub fn violation(&mut self, what: String) {
+        self.tell(|| format!("VIOLATION {what}"));
+        self.journal.violations.push(what);
+    }
+
+    /// Notes a mishap.
+    pub fn fault(&mut self, what: impl FnOnce() -> String) {
+        self.journal.faults += 1;
+        self.tell(what);
+    }
+
+    /// Whether the node says nothing this time.
+    pub fn is_mute(&mut self) -> bool {
+        let mute = Storm::happens(self.storm.mute, &mut self.random);
+        if mute {
+            self.fault(|| "the node does not answer".to_owned());
+        }
+        mute
+    }
+
+    /// Writes the chain as it is now into the trace.
+    pub fn tell_chain(&mut self) {
+        let best = self.chain.best();
+        let told = self.chain.blocks().iter().filter(|block| !block.paid.is_empty());
+        let held: Vec<String> = told
+            .map(|block| {
+                let txs: Vec<u64> = block.paid.iter().map(|paid| paid.tx).collect();
+                format!("{}:{txs:?}", block.header.number)
+            })
+            .collect();
+        self.tell(|| format!("chain of {} blocks, transactions at {}", best.number, held.join(" ")));
+    }
+
+    /// Whether the cursor says that some block holds money that does not count yet.
+    pub fn waits_to_count(&self) -> bool {
+        let mut cursors = self.newest.iter().filter(|(key, _)| key.ends_with("/\"cursor\""));
+        cursors.any(|(_, cursor)| !cursor["open_from"].is_null())
+    }
+
+    /// Notes which tip a watcher was told.
+    pub fn note_tip(&mut self, height: u64) {
+        self.tips.push((self.now, height));
+    }
+
+    /// The lowest tip that any watcher was told at or after `moment`, less what clocks may differ.
+    pub fn lowest_tip_since(&self, moment: Timestamp) -> Option<u64> {
+        let since = moment.minus(crate::desk::MOST_SKEW_SECONDS);
+        self.tips.iter().filter(|(at, _)| *at >= since).map(|(_, height)| *height).min()
+    }
+
+    fn receive(&mut self, seat: Seat, asked: &Asked) -> Received {
+        self.journal.requests += 1;
+        let Some(mishap) = self.storm.strike(&mut self.random, asked.is_write()) else {
+            return Received::Answer(self.perform(seat, asked));
+        };
+        if mishap == Mishap::Stale && !asked.may_be_stale() {
+            return Received::Answer(self.perform(seat, asked));
+        }
+        self.fault(|| format!("{mishap:?} for {seat}: {} {:.160}", asked.operation, asked.body));
+        match mishap {
+            Mishap::Throttled => Received::Answer(throttled()),
+            Mishap::Lost => Received::Nothing,
+            Mishap::AnswerLost => {
+                self.perform(seat, asked);
+                Received::Nothing
+            }
+            Mishap::Late => {
+                self.late.push((seat, asked.clone()));
+                Received::Nothing
+            }
+            Mishap::Repeated => {
+                self.perform(seat, asked);
+                Received::Again
+            }
+            Mishap::Stale => Received::Answer(self.stale(asked)),
+        }
+    }
+
+    fn perform(&mut self, seat: Seat, asked: &Asked) -> Answer {
+        let tampered = self.bugs.tamper(seat, asked);
+        for held in tampered.first {
+            self.do_it(seat, &held);
+        }
+        match tampered.then {
+            Some(asked) => self.do_it(seat, &asked),
+            None => Answer { status: 200, body: "{}".to_owned() },
+        }
+    }
+
+    fn do_it(&mut self, seat: Seat, asked: &Asked) -> Answer {
+        let answer = self.database.ask(&asked.operation, &asked.body);
+        self.tell(|| {
+            format!(
+                "{seat}: {} {:.300} -> {} {:.100}",
+                asked.operation, asked.body, answer.status, answer.body
+            )
+        });
+        if asked.is_write() && answer.status == 200 {
+            self.note_write(asked);
+        }
+        answer
+    }
+
+    fn note_write(&mut self, asked: &Asked) {
+        if let Some(item) = asked.puts("Payments") {
+            let found = self.record.write(item, &self.chain, self.now);
+            for violation in found {
+                self.violation(violation);
+            }
+        }
+        if let Some(item) = asked.puts("Addresses") {
+            let claimed = item["bucket"]["S"].as_str().and_then(|bucket| bucket.strip_prefix("address#"));
+            self.claimed.extend(claimed.map(str::to_owned));
+        }
+        if let Some(item) = asked.puts("Chains") {
+            let key = entry(item);
+            if let Some(former) = self.newest.insert(key.clone(), item.clone()) {
+                self.former.insert(key, former);
+            }
+        }
+    }
+
+    /// What a read that need not be consistent may say: an item as it was, an index without its newest entries.
+    fn stale(&mut self, asked: &Asked) -> Answer {
+        let mut answer = self.database.ask(&asked.operation, &asked.body);
+        let Ok(mut body) = serde_json::from_str::<Value>(&answer.body) else { return answer };
+        if let Some(items) = body.pointer_mut("/Responses/Chains").and_then(Value::as_array_mut) {
+            for item in items {
+                if let Some(former) = self.former.get(&entry(item)) {
+                    *item = former.clone();
+                }
+            }
+        } else if asked.operation == "Query" {
+            body["Items"] = json!([]);
+            body["Count"] = json!(0);
+        }
+        answer.body = body.to_string();
+        answer
+    }
+}
+
+fn entry(item: &Value) -> String {
+    format!("{}/{}", item["chain"]["S"], item["entry"]["S"])
+}
+
+fn throttled() -> Answer {
+    let code = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+    Answer { status: 400, body: json!({ "__type": code, "message": "throttled" }).to_string() }
+}
+
+impl Net {
+    /// Around a world.
+    pub fn new(state: State) -> Net {
+        Net(Arc::new(Mutex::new(state)))
+    }
+
+    /// The world, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request arrives, or does not.
+    pub fn receive(&self, seat: Seat, asked: &Asked) -> Received {
+        self.lock().receive(seat, asked)
+    }
+
+    /// A request is done.
+    pub fn perform(&self, seat: Seat, asked: &Asked) -> Answer {
+        self.lock().perform(seat, asked)
+    }
+
+    /// Writes arrive whose senders gave up on them.
+    pub fn deliver_late(&self) {
+        let late = std::mem::take(&mut self.lock().late);
+        for (seat, asked) in late {
+            self.lock().tell(|| format!("late write of {seat}"));
+            self.perform(seat, &asked);
+        }
+    }
+
+    /// Waits while others go on, or not.
+    pub fn delay(&self) -> Delay<'_> {
+        Delay { net: self, waited: false }
+    }
+}
+
+/// A moment in which others may go on.
+#[derive(Debug)]
+pub struct Delay<'a> {
+    net: &'a Net,
+    waited: bool,
+}
+
+impl Future for Delay<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.waited {
+            return Poll::Ready(());
+        }
+        let mut state = self.net.lock();
+        let State { random, storm, .. } = &mut *state;
+        let waits = Storm::happens(storm.delayed, random);
+        drop(state);
+        if !waits {
+            return Poll::Ready(());
+        }
+        self.waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,63 @@
+//! A sample of what `cargo simulate` plays: the gateway as it is violates nothing, and each mistake shows itself.
+
+use simulation::bugs::Bug;
+use simulation::model::{Mutant, World, check};
+use simulation::run::{run, trace};
+
+/// As many as a run of all tests has time for.
+const HISTORIES: u64 = 100;
+
+/// In so many histories, from the seed that is known to show it, each mistake must be found.
+const BUG_HISTORIES: u64 = 300;
+
+/// States of the small world that tests check whole.
+const STATES: usize = 200_000;
+
+#[test]
+fn r22_nothing_is_lost_or_doubled_whatever_goes_wrong() {
+    let total = run(1, HISTORIES, 2, None, false);
+    assert_eq!(total.histories, HISTORIES);
+    assert_eq!(total.violations, []);
+    assert!(total.faults > HISTORIES, "hardly anything went wrong: {total:?}");
+    for end in ["paid", "overpaid", "partially_paid", "cancelled", "expired"] {
+        assert!(total.ends.contains_key(end), "no payment ever was {end}: {total:?}");
+    }
+}
+
+#[test]
+fn a_seed_is_one_history() {
+    for seed in [3, 8, 13] {
+        let (once, again) = (trace(seed, None), trace(seed, None));
+        assert!(!once.trace.is_empty());
+        assert_eq!(once.faults, again.faults);
+        // What the SDK writes has its fields in no order; who did what when is the same.
+        let told = |trace: &[String]| {
+            trace.iter().map(|line| line.chars().take(24).collect()).collect::<Vec<String>>()
+        };
+        assert_eq!(told(&once.trace), told(&again.trace), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_mistake_shows_itself() {
+    for bug in Bug::all() {
+        let total = run(bug.shown_by(), BUG_HISTORIES, 2, Some(*bug), true);
+        assert!(!total.violations.is_empty(), "{bug:?} was not found in {} histories", total.histories);
+    }
+}
+
+#[test]
+fn r22_the_payment_holds_in_every_state_of_a_small_world() {
+    let checked = check(World { transfers: 1, changes: 3, mutant: None }, STATES, 2);
+    println!("{checked:?}");
+    assert!(checked.states > 1_000);
+    assert_eq!(checked.failed, [""; 0]);
+}
+
+#[test]
+fn r22_every_mutant_of_the_reports_is_found_by_the_model() {
+    for mutant in Mutant::ALL {
+        let checked = check(mutant.world(), STATES, 2);
+        assert!(!checked.failed.is_empty(), "{mutant:?}: {checked:?}");
+    }
+}
