@@ -42,7 +42,7 @@ const TRANSFERS: [(usize, u128); 3] =
 
 const COINS: [(&str, u8, u64); 2] = [("ETH", 18, 2_500), ("USDC", 6, 1)];
 
-/// A mistake in what reports to a payment, or when its time is taken to be over.
+/// A mistake in what reports to a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// The report that comes last is believed, not the one that was made last.
@@ -53,20 +53,17 @@ pub enum Mutant {
     LossUnreported,
     /// One block less is deep enough.
     Shallow,
-    /// The window closes at a height that was not scanned yet.
-    WindowUnscanned,
     /// Blocks' confirmations are added up from report to report.
     AddsUp,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 6] = [
+    pub const ALL: [Mutant; 5] = [
         Mutant::LastComerWins,
         Mutant::NamedByBlock,
         Mutant::LossUnreported,
         Mutant::Shallow,
-        Mutant::WindowUnscanned,
         Mutant::AddsUp,
     ];
 
@@ -281,11 +278,10 @@ impl World {
     }
 
     /// The chain closes the window at a height that it has scanned: everything in a block up to there was told.
-    fn window(&self, state: &State) -> Option<Window> {
+    fn window(state: &State) -> Option<Window> {
         let told = state.said.iter().all(|said| said.told || !matches!(said.place, Place::Block { .. }));
-        let unscanned = self.mutant == Some(Mutant::WindowUnscanned);
-        let height = if unscanned { 0 } else { u64::try_from(state.said.len()).unwrap_or(u64::MAX) };
-        (told || unscanned).then(|| Window { chain: chain(), height })
+        let height = u64::try_from(state.said.len()).unwrap_or(u64::MAX);
+        told.then(|| Window { chain: chain(), height })
     }
 
     fn command(&self, state: &State, action: Action) -> Option<Event> {
@@ -294,7 +290,7 @@ impl World {
             Action::Choose(place) => Some(Event::Choose(offer(place))),
             Action::Cancel => Some(Event::Cancel),
             Action::Expire => {
-                let windows: Vec<Window> = self.window(state).into_iter().collect();
+                let windows: Vec<Window> = World::window(state).into_iter().collect();
                 let complete = !windows.is_empty();
                 Some(Event::Expire { windows, complete })
             }
