@@ -34,14 +34,24 @@ pub use self::list::WatchList;
 use self::outside::Outside;
 pub use self::recover::{RESCANNED_AT_ONCE, RecoverError, Recovered, Span};
 
-/// A run stops taking new blocks after this long, well before its time is over.
-const SCAN_SECONDS: u64 = 40;
+/// A run stops taking new blocks after this long, so that time is left to tell payments.
+const SCAN_SECONDS: u64 = 35;
+
+/// Of that, what a look at blocks that had passed already may take.
+const SCAN_BACK_SECONDS: u64 = 20;
+
+/// A run begins to tell no further payment after this long, well before its time is over.
+const TELL_SECONDS: u64 = 45;
 
 /// Blocks scanned in one run at most, so that a day away is caught up in steps that are kept.
 const SCAN_BLOCKS: u64 = 1_000;
 
 /// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
 const SCANS_AT_ONCE: usize = 8;
+
+/// A tip older than this, and than the chain's own longest pause, is that of a node that stands still; the alarm rings by
+/// then too.
+const STALE_SECONDS: u64 = 15 * 60;
 
 /// Where a chain that was never scanned is begun: some minutes before its tip.
 const START_BACK: u64 = 50;
@@ -154,12 +164,14 @@ struct Run<'a, S> {
     started_at: Timestamp,
     tip: Header,
     finalized: Option<u64>,
-    /// How high the chain is beyond doubt: what counts, counts by this.
-    shown: u64,
     /// The version at which the cursor was read; 0 when there was none.
     read: u64,
-    /// Whether the cursor was written since, which nobody else who read it then can do any more.
+    /// The version that it has now.
+    version: Cell<u64>,
+    /// Whether it was written since, which nobody else who read it then can do any more.
     claimed: Cell<bool>,
+    /// How far the chain is scanned, block by block: what a node says of a tip above that confirms nothing.
+    reached: Cell<u64>,
 }
 
 impl<S: Source> Watcher<'_, S> {
@@ -178,23 +190,13 @@ impl<S: Source> Watcher<'_, S> {
         list.await_payouts(self.destinations(&lookout.payouts));
         let version = read.as_ref().map_or(0, |cursor| cursor.version);
         let height = read.as_ref().map_or(0, |cursor| cursor.height);
-        let claimed = Cell::new(false);
-        let mut run = Run {
-            watcher: self,
-            started_at,
-            tip,
-            finalized: None,
-            shown: tip.number,
-            read: version,
-            claimed,
-        };
+        let mut run = Run::new(self, started_at, tip, (version, height));
         let done = match read {
             Some(cursor) if list.is_empty() && lookout.is_empty() && cursor.open_from.is_none() => {
                 run.skip(&cursor).await
             }
             Some(cursor) => {
                 run.finalized = self.source.finalized().await?;
-                run.shown = run.shown(&cursor).await?;
                 run.advance(cursor, list, &mut lookout).await
             }
             None => run.begin(list).await,
@@ -229,14 +231,28 @@ impl Lookout {
     }
 }
 
-impl<S: Source> Run<'_, S> {
-    /// Writes the cursor, unless somebody else did since it was read.
+impl<'a, S: Source> Run<'a, S> {
+    /// A run that begins at `started_at` by the node's `tip`, from a cursor of that version (0 for none) and height.
+    fn new(
+        watcher: &'a Watcher<'a, S>,
+        started_at: Timestamp,
+        tip: Header,
+        (read, height): (u64, u64),
+    ) -> Run<'a, S> {
+        let (version, claimed, reached) = (Cell::new(read), Cell::new(false), Cell::new(height));
+        Run { watcher, started_at, tip, finalized: None, read, version, claimed, reached }
+    }
+
+    /// Writes the cursor, unless somebody else did since this run wrote or read it.
     async fn write(&self, cursor: Cursor) -> Result<(), WatchError> {
-        let written = if self.claimed.get() { self.sequence_number() } else { self.read };
+        let written = self.version.get();
         let version = if self.claimed.get() { written.saturating_add(1) } else { self.sequence_number() };
         let cursor = Cursor { version, ..cursor };
-        let moved = self.watcher.store.move_cursor(&self.watcher.chain.id, written, &cursor).await?;
-        if moved { Ok(()) } else { Err(WatchError::Overtaken) }
+        if !self.watcher.store.move_cursor(&self.watcher.chain.id, written, &cursor).await? {
+            return Err(WatchError::Overtaken);
+        }
+        self.version.set(version);
+        Ok(())
     }
 
     /// Makes sure, once and before anything is told, that what this run reports has a number of its own: a run that
@@ -247,6 +263,11 @@ impl<S: Source> Run<'_, S> {
             self.claimed.set(true);
         }
         Ok(())
+    }
+
+    /// Whether a run that began so long ago should do no more of this.
+    fn is_over(&self, seconds: u64) -> bool {
+        self.watcher.clock.now().since(self.started_at) >= seconds
     }
 
     /// What this run learns is newer than all that earlier ones did; a chain that is begun anew stays ahead of its past.
@@ -305,20 +326,16 @@ impl<S: Source> Run<'_, S> {
         outcome.lag_seconds = self.lag_seconds(&next);
         outcome.height = next.height;
         if found {
-            next.known_at = self.started_at;
             self.write(next).await?;
         }
         Ok(outcome)
     }
 
-    /// How high the chain is beyond doubt: a tip that the node speaks of and cannot show makes nothing deeper.
-    async fn shown(&self, cursor: &Cursor) -> Result<u64, WatchError> {
-        if self.tip.number <= cursor.height {
-            return Ok(self.tip.number);
-        }
-        let shown = self.watcher.source.header(self.tip.number).await?;
-        let is_there = shown.is_some_and(|header| header.hash == self.tip.hash);
-        Ok(if is_there { self.tip.number } else { cursor.height })
+    /// Whether the tip is as young as tips are. One that is not says nothing of now: it is that of a node that stands
+    /// still, and money may lie in blocks that it has not seen, so that it closes nobody's window (R15).
+    fn is_tip_fresh(&self) -> bool {
+        let pause = self.watcher.chain.family.longest_pause_seconds();
+        self.started_at.since(self.tip.timestamp) <= pause.saturating_add(STALE_SECONDS)
     }
 
     /// Since when the chain was not scanned to its tip. A node that stands still answers as if all was well; only the
@@ -340,7 +357,8 @@ impl<S: Source> Run<'_, S> {
         Ok(below.is_some())
     }
 
-    /// From a block that is the node's too, to the tip.
+    /// From a block that is the node's too, to the tip: first what the blocks hold is noted, then the cursor moves, then
+    /// payments are told. A run that dies while it tells is taken up where it stopped, and not at the first block again.
     async fn follow(
         &self,
         cursor: &mut Cursor,
@@ -348,52 +366,62 @@ impl<S: Source> Run<'_, S> {
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<(), WatchError> {
-        let (mut open, ahead) = self.look_back(cursor, lookout, outcome).await?;
+        let Back { mut found, ahead, mut untold } = self.look_back(cursor, lookout, outcome).await?;
         // What lies ahead may be taken out by the very block that holds its rival.
         let may_go = ahead.iter().flat_map(|block| &block.transfers).flat_map(TouchedTransfer::spends);
         list.await_outputs(lookout.outside.outputs().into_iter().chain(may_go));
-        open.extend(self.scan_back(cursor, list, lookout, outcome).await?);
-        open.extend(self.scan_forward(cursor, list, lookout, &ahead, outcome).await?);
-        cursor.open_from = open.into_iter().min();
+        let knows_all = self.scan_back(cursor, list, lookout, (&mut found, outcome)).await?;
+        untold.extend(self.scan_forward(cursor, list, lookout, &ahead, (&mut found, outcome)).await?);
+        self.reached.set(cursor.height);
+        if !found.is_empty() {
+            let heights = found.iter().map(|block| block.height).chain(untold.iter().copied());
+            cursor.open_from = heights.min();
+            self.write(cursor.clone()).await?;
+            self.claimed.set(true);
+        }
+        let told = self.tell_found(&found).await?;
+        let all_told = told.all && untold.is_empty();
+        cursor.open_from = told.open.into_iter().chain(untold).min();
+        if knows_all {
+            cursor.known_at = self.started_at;
+        }
         if cursor.height >= self.tip.number {
             outcome.caught_up = true;
-            cursor.note_caught_up(self.started_at);
-            if let Some(mempool) = &lookout.mempool {
+            // A window that closes over money in time of which its payment does not know would make it late for ever.
+            if self.is_tip_fresh() && all_told && knows_all {
+                cursor.note_caught_up(self.started_at);
+            }
+            if let Some(mempool) = lookout.mempool.as_ref().filter(|_| !self.is_over(TELL_SECONDS)) {
                 self.look_outside(cursor, list, &mut lookout.outside, mempool).await?;
             }
         }
         Ok(())
     }
 
-    /// Looks at every block noted lately: tells payments again of those that hold uncounted transfers, and takes back
-    /// what is not part of the chain, whoever noted it. Gives the heights that still hold uncounted ones, and the
-    /// blocks above the cursor, which wait until the chain's own block of their height is scanned.
+    /// Looks at every block noted lately: takes back what is not part of the chain, whoever noted it.
     async fn look_back(
         &self,
         cursor: &Cursor,
         lookout: &mut Lookout,
         outcome: &mut Outcome,
-    ) -> Result<(Vec<u64>, Vec<TouchedBlock>), WatchError> {
+    ) -> Result<Back, WatchError> {
         let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
-        let (mut open, mut ahead) = (Vec::new(), Vec::new());
+        let mut back = Back::default();
         for block in self.watcher.store.blocks_from(&self.watcher.chain.id, from).await? {
             if block.height > cursor.height {
-                ahead.push(block);
+                back.ahead.push(block);
             } else if !self.is_canonical(cursor, &block).await? {
                 if !self.lose(cursor, &block, lookout, outcome).await? {
-                    open.push(block.height);
+                    back.untold.push(block.height);
                 }
             } else {
                 lookout.outside.is_inside(&block);
                 if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
-                    self.claim(cursor).await?;
-                    if !self.tell_found(&block).await? {
-                        open.push(block.height);
-                    }
+                    back.found.push(block);
                 }
             }
         }
-        Ok((open, ahead))
+        Ok(back)
     }
 
     /// Takes back what a block held; whether all who must know of it could be told.
@@ -410,29 +438,32 @@ impl<S: Source> Run<'_, S> {
         self.tell_lost(block).await
     }
 
-    /// Scans again the blocks that passed before an address on the list could be known; gives the heights of those
-    /// with uncounted transfers.
+    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them.
     async fn scan_back(
         &self,
         cursor: &Cursor,
         list: &WatchList,
         lookout: &mut Lookout,
-        outcome: &mut Outcome,
-    ) -> Result<Vec<u64>, WatchError> {
-        let mut open = Vec::new();
+        (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
+    ) -> Result<bool, WatchError> {
         let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
-        let Some((from, late)) = late else { return Ok(open) };
+        let Some((from, late)) = late else { return Ok(true) };
         let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
         let scans = heights.map(|height| self.watcher.source.scan(height, &late));
         let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
         while let Some(scanned) = scans.next().await {
-            let scanned = scanned?;
-            let height = scanned.header.number;
-            if !self.take_in(cursor, scanned, None, lookout, outcome).await? {
-                open.push(height);
+            match scanned {
+                Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
+                    found.extend(self.take_in(cursor, scanned, None, lookout, outcome).await?);
+                }
+                Ok(_) => return Ok(false),
+                Err(error) => {
+                    tracing::warn!(chain = %self.watcher.chain.id, %error, "a block could not be read again");
+                    return Ok(false);
+                }
             }
         }
-        Ok(open)
+        Ok(true)
     }
 
     async fn is_canonical(&self, cursor: &Cursor, block: &TouchedBlock) -> Result<bool, WatchError> {
@@ -443,54 +474,67 @@ impl<S: Source> Run<'_, S> {
         Ok(header.is_none_or(|header| follow::kept(header.hash) == block.hash))
     }
 
-    /// Scans up to the tip, or as far as time allows; gives the heights of blocks with uncounted transfers.
+    /// Scans up to the tip, or as far as time allows; gives the heights of blocks whose loss could not be told.
     async fn scan_forward(
         &self,
         cursor: &mut Cursor,
         list: &WatchList,
         lookout: &mut Lookout,
         ahead: &[TouchedBlock],
-        outcome: &mut Outcome,
+        (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
     ) -> Result<Vec<u64>, WatchError> {
-        let mut open = Vec::new();
+        let mut untold = Vec::new();
         let last = self.tip.number.min(cursor.height.saturating_add(SCAN_BLOCKS));
         let heights = cursor.height.saturating_add(1)..=last;
         let scans =
             heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
         let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
         while let Some((height, scanned)) = scans.next().await {
-            if self.watcher.clock.now().since(self.started_at) >= SCAN_SECONDS {
+            if self.is_over(SCAN_SECONDS) {
                 break;
             }
-            let scanned = match scanned {
-                Ok(scanned) if cursor.is_parent_of(&scanned.header) => scanned,
-                // The chain moved under us: the next run finds the fork.
-                Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => break,
-                Err(error) => {
-                    tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read");
-                    break;
-                }
-            };
+            let Some(scanned) = self.next_block(cursor, list, height, scanned).await else { break };
             let header = scanned.header;
             let noted = ahead.iter().filter(|block| block.height == height);
             let (same, other): (Vec<_>, Vec<_>) =
                 noted.partition(|block| block.hash == follow::kept(header.hash));
             for block in other {
                 if !self.lose(cursor, block, lookout, outcome).await? {
-                    open.push(height);
+                    untold.push(height);
                 }
             }
-            if !self.take_in(cursor, scanned, same.first().copied(), lookout, outcome).await? {
-                open.push(height);
-            }
+            found.extend(self.take_in(cursor, scanned, same.first().copied(), lookout, outcome).await?);
             cursor.push(&header);
             outcome.scanned = outcome.scanned.saturating_add(1);
         }
-        Ok(open)
+        Ok(untold)
     }
 
-    /// Notes what a block holds, beside what was `noted` of it before, then tells the payments; whether all of it
-    /// counts already.
+    /// The block that follows the cursor's. One that could not be read beside others is asked for once more by itself: a
+    /// node that is busy with eight may have time for one.
+    async fn next_block(
+        &self,
+        cursor: &Cursor,
+        list: &WatchList,
+        height: u64,
+        scanned: Result<ScannedBlock<Code>, RpcError>,
+    ) -> Option<ScannedBlock<Code>> {
+        let scanned = match scanned {
+            Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => scanned,
+            Err(_) => self.watcher.source.scan(height, list).await,
+        };
+        match scanned {
+            // A block that does not follow: the chain moved under us, and the next run finds the fork.
+            Ok(scanned) => cursor.is_parent_of(&scanned.header).then_some(scanned),
+            Err(RpcError::Moved(_) | RpcError::Missing(_)) => None,
+            Err(error) => {
+                tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read");
+                None
+            }
+        }
+    }
+
+    /// Notes what a block holds, beside what was `noted` of it before; gives it if there is anything to tell.
     async fn take_in(
         &self,
         cursor: &Cursor,
@@ -498,27 +542,36 @@ impl<S: Source> Run<'_, S> {
         noted: Option<&TouchedBlock>,
         lookout: &mut Lookout,
         outcome: &mut Outcome,
-    ) -> Result<bool, WatchError> {
+    ) -> Result<Option<TouchedBlock>, WatchError> {
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
         outcome.found = outcome.found.saturating_add(scanned.found.len());
         self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
-        let payouts = self.refunds_among(&scanned.payouts, &lookout.payouts).await?;
+        let payouts = self.refunds_among(&refunds::few(&scanned.payouts), &lookout.payouts).await?;
         if scanned.found.is_empty() && payouts.is_empty() && noted.is_none() {
-            return Ok(true);
+            return Ok(None);
         }
-        self.claim(cursor).await?;
         let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
         self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
         block.add(noted);
-        let all_count = self.tell_found(&block).await?;
-        self.came_in(&mut lookout.outside, &block).await?;
-        Ok(all_count)
+        self.came_in(cursor, &mut lookout.outside, &block).await?;
+        Ok(Some(block))
     }
 
     /// Reports of one run: a loss comes before what is found again.
     fn sequence(&self, found: bool) -> Sequence {
         Sequence(self.sequence_number().saturating_mul(2).saturating_add(u64::from(found)))
     }
+}
+
+/// What a look at the blocks noted lately came to.
+#[derive(Default)]
+struct Back {
+    /// Blocks of the chain that hold something uncounted.
+    found: Vec<TouchedBlock>,
+    /// Blocks above the cursor, which wait until the chain's own block of their height is scanned.
+    ahead: Vec<TouchedBlock>,
+    /// Heights of blocks whose loss could not be told.
+    untold: Vec<u64>,
 }
 
 impl From<WatchError> for ApiError {

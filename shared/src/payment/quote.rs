@@ -57,12 +57,14 @@ impl Quotes {
 
     /// The quote of the coin that held at `moment`.
     ///
-    /// Block times are coarser than ours: money that seems to have come just before the first quote belongs to that one.
+    /// Block times are coarser than ours: money that seems to have come just before the first quote belongs to that one,
+    /// and before a payment's very first quote, which brings its address, no money comes at all.
     pub fn holding(&self, coin: &CoinId, moment: Timestamp) -> Option<&Quote> {
         let mut of_coin = self.0.iter().filter(|quote| quote.coin == *coin);
         let first = of_coin.next()?;
         let newest = of_coin.take_while(|quote| quote.issued_at <= moment).last().unwrap_or(first);
-        let begun = newest.issued_at <= moment.plus(BLOCK_TIME_SKEW_SECONDS);
+        let is_very_first = self.0.len() < QUOTES_KEPT && self.0.first() == Some(newest);
+        let begun = is_very_first || newest.issued_at <= moment.plus(BLOCK_TIME_SKEW_SECONDS);
         (begun && moment < newest.until).then_some(newest)
     }
 

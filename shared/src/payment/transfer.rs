@@ -33,7 +33,7 @@ impl fmt::Display for TransferId {
     }
 }
 
-/// What of a transfer never changes.
+/// What moves in a transfer. Of one transfer nothing of it changes but the units, which a re-organisation can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Movement {
     /// Its key.
@@ -208,13 +208,18 @@ impl Transfer {
             let reported = (report.sequence, block);
             self.first_block = Some(self.first_block.map_or(reported, |known| known.min(reported)));
         }
-        self.latest = self.latest.max((report.sequence, report.standing));
+        let reported = (report.sequence, report.standing);
+        if reported >= self.latest {
+            self.latest = reported;
+            // In another block a contract may pay another sum in the very same transaction.
+            self.movement.units = report.movement.units;
+        }
         for (minute, rate) in report.rates {
             self.rates.entry(minute).or_insert(rate);
         }
     }
 
-    /// What of it never changes.
+    /// What moves.
     pub fn movement(&self) -> &Movement {
         &self.movement
     }
@@ -256,13 +261,20 @@ impl Transfer {
         let in_block = self.first_block().map(|block| block.time);
         let priced_at = match in_block {
             Some(block) if block.since(first_seen) > HELD_RATE_SECONDS => block,
-            Some(_) | None => match quotes.holding(&self.movement.coin, first_seen) {
+            Some(_) | None => match self.holding(quotes, first_seen) {
                 Some(quote) => return Price::Quote(quote),
                 None => first_seen,
             },
         };
         let minute = priced_at.minute();
         self.rates.get(&minute).map_or(Price::Awaited(minute), |rate| Price::Market(*rate))
+    }
+
+    /// The quote that held when it was first seen. Miners' clocks are coarse: a block may claim to be older than the quote
+    /// under which we saw its transaction wait.
+    fn holding<'a>(&self, quotes: &'a Quotes, first_seen: Timestamp) -> Option<&'a Quote> {
+        let holding = |at| quotes.holding(&self.movement.coin, at);
+        holding(first_seen).or_else(|| self.unconfirmed_at.and_then(holding))
     }
 
     /// Dollars for it, exactly; `None` while there is no rate.

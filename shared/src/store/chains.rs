@@ -245,7 +245,8 @@ impl Store {
         Ok(())
     }
 
-    /// Blocks from `height` on that held anything for us, lowest first.
+    /// Blocks from `height` on that held anything for us, lowest first; where there are more than one run can read, the
+    /// highest: those that never come to count must not hide those that are about to.
     pub async fn blocks_from(&self, chain: &ChainId, height: u64) -> Result<Vec<TouchedBlock>, StoreError> {
         let mut blocks: Vec<TouchedBlock> = Vec::new();
         let mut start = None;
@@ -259,6 +260,7 @@ impl Store {
                 .expression_attribute_values(":from", s(block_entry(height, None)))
                 .expression_attribute_values(":to", s(block_entry(u64::MAX, None)))
                 .consistent_read(true)
+                .scan_index_forward(false)
                 .limit(BLOCKS_READ)
                 .set_exclusive_start_key(start)
                 .send()
@@ -276,11 +278,13 @@ impl Store {
             }
             start = page.last_evaluated_key;
             if start.is_none() {
-                return Ok(blocks);
+                break;
             }
         }
-        // The oldest are enough for one run: what counts leaves room for the rest.
-        tracing::warn!(%chain, height, "more transfers wait to count than one run reads");
+        if start.is_some() {
+            tracing::error!(%chain, height, "more transfers wait to count than one run reads");
+        }
+        blocks.reverse();
         Ok(blocks)
     }
 

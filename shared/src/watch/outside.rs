@@ -2,7 +2,9 @@
 //!
 //! What a node says of unconfirmed transactions is shown and never counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::join_all;
 
 use super::tell::{Fate, by_payment, noted};
 use super::{Run, Source, WatchError, WatchList, follow};
@@ -13,6 +15,9 @@ use crate::store::{Cursor, Rival, Sighting, TouchedBlock, TouchedTransfer};
 
 /// New sightings taken in by one run: whoever sends more at once is seen a minute later, or in a block.
 const MAX_NEW: usize = 2_000;
+
+/// Writes under way at once.
+const AT_ONCE: usize = 25;
 
 /// What a run knows to lie outside of the chain, and what it found inside.
 #[derive(Debug, Default)]
@@ -36,6 +41,29 @@ impl Outside {
         self.sightings.values().flat_map(|sighting| sighting.transfer.spends()).collect()
     }
 
+    /// Transfers whose outputs somebody else spends in a block, as far as that is news.
+    fn rivalled(&self, scanned: &ScannedBlock<Code>, here: Rival) -> Vec<Sighting> {
+        if scanned.spent.is_empty() {
+            return Vec::new();
+        }
+        let mut by_output: HashMap<OutPoint, Vec<&Sighting>> = HashMap::new();
+        for sighting in self.sightings.values().filter(|sighting| sighting.rival != Some(here)) {
+            for outpoint in sighting.transfer.spends() {
+                by_output.entry(outpoint).or_default().push(sighting);
+            }
+        }
+        let mut rivalled = BTreeMap::new();
+        for spent in &scanned.spent {
+            let all = by_output.get(&spent.outpoint).into_iter().flatten();
+            let others = all.filter(|sighting| sighting.transfer.tx != spent.tx_id);
+            let by_id = |sighting: &&Sighting| {
+                (sighting.transfer.id.clone(), Sighting { rival: Some(here), ..(*sighting).clone() })
+            };
+            rivalled.extend(others.map(by_id));
+        }
+        rivalled.into_values().collect()
+    }
+
     /// Whether the payment of an unconfirmed transfer does not know of it yet.
     fn is_news(&self, id: &str) -> bool {
         let is_known = self.sightings.get(id).is_some_and(|known| known.told && !known.gone);
@@ -52,16 +80,18 @@ impl<S: Source> Run<'_, S> {
     /// Lets go of what lies in a block now. Before the cursor moves, so that a run that dies here is repeated.
     pub(super) async fn came_in(
         &self,
+        cursor: &Cursor,
         outside: &mut Outside,
         block: &TouchedBlock,
     ) -> Result<(), WatchError> {
         outside.is_inside(block);
-        for transfer in &block.transfers {
-            if outside.sightings.contains_key(&transfer.id) {
-                self.forget(outside, transfer).await?;
-            }
+        let known = block.transfers.iter().filter_map(|transfer| outside.sightings.get(&transfer.id));
+        let known: Vec<_> = known.cloned().collect();
+        if known.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.claim(cursor).await?;
+        self.forget(outside, &known).await
     }
 
     /// Keeps an eye on transfers that were taken out of a block: their rivals may be confirmed.
@@ -70,12 +100,19 @@ impl<S: Source> Run<'_, S> {
         outside: &mut Outside,
         block: &TouchedBlock,
     ) -> Result<(), WatchError> {
-        for transfer in block.transfers.iter().filter(|transfer| !transfer.inputs.is_empty()) {
-            let at = self.started_at.0;
-            let lost = Sighting { transfer: transfer.clone(), at, gone: true, told: true, rival: None };
-            self.note(outside, lost).await?;
-        }
-        Ok(())
+        let at = self.started_at.0;
+        let may_be_rivalled = |transfer: &&TouchedTransfer| {
+            !transfer.inputs.is_empty() && !outside.sightings.contains_key(&transfer.id)
+        };
+        let lost = block.transfers.iter().filter(may_be_rivalled).map(|transfer| Sighting {
+            transfer: transfer.clone(),
+            at,
+            gone: true,
+            told: true,
+            rival: None,
+        });
+        let lost = lost.collect();
+        self.note(outside, lost).await
     }
 
     /// Notes rivals that a block holds.
@@ -85,19 +122,13 @@ impl<S: Source> Run<'_, S> {
         outside: &mut Outside,
         scanned: &ScannedBlock<Code>,
     ) -> Result<(), WatchError> {
-        let rival = Rival { height: scanned.header.number, hash: follow::kept(scanned.header.hash) };
-        for spent in &scanned.spent {
-            let is_rivalled = |sighting: &&Sighting| {
-                let other = sighting.transfer.tx != spent.tx_id;
-                other && sighting.transfer.spends().any(|outpoint| outpoint == spent.outpoint)
-            };
-            let rivalled: Vec<_> = outside.sightings.values().filter(is_rivalled).cloned().collect();
-            for sighting in rivalled {
-                self.claim(cursor).await?;
-                self.note(outside, Sighting { rival: Some(rival), ..sighting }).await?;
-            }
+        let here = Rival { height: scanned.header.number, hash: follow::kept(scanned.header.hash) };
+        let rivalled = outside.rivalled(scanned, here);
+        if rivalled.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.claim(cursor).await?;
+        self.note(outside, rivalled).await
     }
 
     /// Looks at what waits for a block, once the chain is scanned to its tip: what is new, what is gone, and for whom
@@ -112,20 +143,18 @@ impl<S: Source> Run<'_, S> {
         mempool: &Mempool,
     ) -> Result<(), WatchError> {
         match self.watcher.source.unconfirmed(mempool, list).await {
-            Ok(found) => self.see(cursor, outside, found).await?,
+            Ok(found) => self.see(cursor, outside, &found).await?,
             Err(error) => {
                 tracing::warn!(chain = %self.watcher.chain.id, %error, "unconfirmed transactions could not be read");
             }
         }
-        let known: Vec<Sighting> = outside.sightings.values().cloned().collect();
-        for sighting in known {
-            if outside.inside.contains(&sighting.transfer.id) {
-                self.forget(outside, &sighting.transfer).await?;
-            } else if !mempool.holds(&sighting.transfer.tx) {
-                self.miss(cursor, outside, sighting).await?;
-            }
-        }
-        Ok(())
+        let (came_in, outside_still): (Vec<_>, Vec<_>) =
+            outside.sightings.values().cloned().partition(|it| outside.inside.contains(&it.transfer.id));
+        self.forget(outside, &came_in).await?;
+        let is_missing = |sighting: &Sighting| !mempool.holds(&sighting.transfer.tx);
+        let missing: Vec<_> = outside_still.into_iter().filter(is_missing).collect();
+        self.miss(cursor, outside, &missing).await?;
+        self.give_up(cursor, outside, &missing).await
     }
 
     /// Tells payments what was seen for them.
@@ -133,97 +162,114 @@ impl<S: Source> Run<'_, S> {
         &self,
         cursor: &Cursor,
         outside: &mut Outside,
-        found: Vec<Found<Code>>,
+        found: &[Found<Code>],
     ) -> Result<(), WatchError> {
-        let mut new: BTreeMap<u64, Vec<TouchedTransfer>> = BTreeMap::new();
         let is_news = |found: &&Found<Code>| outside.is_news(&found.movement.key);
-        let news: Vec<_> = found.iter().filter(is_news).take(MAX_NEW).collect();
-        for found in news {
+        let seen = |found: &Found<Code>| {
             let known = outside.sightings.get(&found.movement.key);
             let at = known.map_or(self.started_at.0, |known| known.at);
-            let transfer = noted(found);
             let rival = known.and_then(|known| known.rival);
-            let seen = Sighting { transfer: transfer.clone(), at, gone: false, told: false, rival };
-            self.claim(cursor).await?;
-            self.note(outside, seen).await?;
-            new.entry(at).or_default().push(transfer);
-        }
-        for (at, transfers) in new {
-            for (code, transfers) in by_payment(&transfers)? {
-                if self.told(code, &transfers, Fate::Seen(Timestamp(at))).await? {
-                    self.note_told(outside, &transfers).await?;
-                }
-            }
-        }
-        Ok(())
+            Sighting { transfer: noted(found), at, gone: false, told: false, rival }
+        };
+        let news: Vec<_> = found.iter().filter(is_news).take(MAX_NEW).map(seen).collect();
+        self.tell_of(cursor, outside, news, |sighting| Fate::Seen(Timestamp(sighting.at))).await
     }
 
-    /// A transfer that is nowhere: gone, or driven out for good.
+    /// Tells payments what is nowhere.
     async fn miss(
         &self,
         cursor: &Cursor,
         outside: &mut Outside,
-        sighting: Sighting,
+        missing: &[Sighting],
     ) -> Result<(), WatchError> {
-        let code = sighting.transfer.code.parse().map_err(|_| WatchError::Address)?;
-        let transfer = sighting.transfer.clone();
-        if !sighting.gone || !sighting.told {
-            self.claim(cursor).await?;
-            self.note(outside, Sighting { gone: true, told: false, ..sighting.clone() }).await?;
-            if self.told(code, &[&transfer], Fate::Gone).await? {
-                self.note_told(outside, &[&transfer]).await?;
-            }
-        }
-        let Some(rival) = sighting.rival else { return Ok(()) };
-        if cursor.hash_at(rival.height).is_some_and(|hash| hash != rival.hash) {
-            return self.note(outside, Sighting { rival: None, gone: true, ..sighting }).await;
-        }
-        let blocks = self.shown.saturating_add(1).saturating_sub(rival.height);
-        if blocks >= u64::from(self.watcher.chain.deepest()) {
-            self.claim(cursor).await?;
-            if self.told(code, &[&transfer], Fate::Replaced).await? {
-                self.forget(outside, &transfer).await?;
-            }
-        }
-        Ok(())
+        let unknown = missing.iter().filter(|sighting| !sighting.gone || !sighting.told);
+        let gone = unknown.map(|sighting| Sighting { gone: true, told: false, ..sighting.clone() }).collect();
+        self.tell_of(cursor, outside, gone, |_| Fate::Gone).await
     }
 
-    /// Whether a payment could be told; one that cannot must not keep the others from being told.
-    async fn told(&self, code: Code, transfers: &[&TouchedTransfer], fate: Fate) -> Result<bool, WatchError> {
-        match self.tell(code, transfers, fate).await {
-            Ok(_) => Ok(true),
-            Err(WatchError::Store(error)) => {
-                tracing::error!(%code, %error, "a payment could not be told what waits for it");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn note_told(
+    /// Gives up what is nowhere and has a rival buried as deep as it takes; a rival that is gone is none.
+    async fn give_up(
         &self,
+        cursor: &Cursor,
         outside: &mut Outside,
-        transfers: &[&TouchedTransfer],
+        missing: &[Sighting],
     ) -> Result<(), WatchError> {
-        for transfer in transfers {
-            let known = outside.sightings.get(&transfer.id).cloned();
-            if let Some(sighting) = known {
-                self.note(outside, Sighting { told: true, ..sighting }).await?;
+        let deepest = u64::from(self.watcher.chain.deepest());
+        let (mut buried, mut freed) = (Vec::new(), Vec::new());
+        for sighting in missing {
+            let Some(rival) = sighting.rival else { continue };
+            if cursor.hash_at(rival.height).is_some_and(|hash| hash != rival.hash) {
+                let known = outside.sightings.get(&sighting.transfer.id).unwrap_or(sighting);
+                freed.push(Sighting { rival: None, ..known.clone() });
+            } else if cursor.height.saturating_add(1).saturating_sub(rival.height) >= deepest {
+                buried.push(sighting.clone());
+            }
+        }
+        self.note(outside, freed).await?;
+        if buried.is_empty() {
+            return Ok(());
+        }
+        self.claim(cursor).await?;
+        for (code, transfers) in by_payment(buried.iter().map(|sighting| &sighting.transfer))? {
+            let fates: Vec<_> = transfers.iter().map(|it| (*it, Fate::Replaced)).collect();
+            if self.tell_in_time(code, &fates).await?.is_some() {
+                let known: Vec<_> =
+                    buried.iter().filter(|it| it.transfer.code == code.to_string()).cloned().collect();
+                self.forget(outside, &known).await?;
             }
         }
         Ok(())
     }
 
-    async fn note(&self, outside: &mut Outside, sighting: Sighting) -> Result<(), WatchError> {
-        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
-        store.put_sighting(chain, &sighting, self.sequence_number(), self.started_at).await?;
-        outside.sightings.insert(sighting.transfer.id.clone(), sighting);
+    /// Notes sightings that their payments do not know, tells them, and notes that: in this order, so that a run that
+    /// dies in between is made good by the next.
+    async fn tell_of(
+        &self,
+        cursor: &Cursor,
+        outside: &mut Outside,
+        untold: Vec<Sighting>,
+        fate: impl Fn(&Sighting) -> Fate,
+    ) -> Result<(), WatchError> {
+        if untold.is_empty() {
+            return Ok(());
+        }
+        self.claim(cursor).await?;
+        self.note(outside, untold.clone()).await?;
+        for (code, transfers) in by_payment(untold.iter().map(|sighting| &sighting.transfer))? {
+            let of_payment: Vec<&Sighting> = transfers
+                .iter()
+                .filter_map(|it| untold.iter().find(|known| known.transfer.id == it.id))
+                .collect();
+            let fates: Vec<_> = of_payment.iter().map(|it| (&it.transfer, fate(it))).collect();
+            if self.tell_in_time(code, &fates).await?.is_some() {
+                let told = of_payment.into_iter().map(|it| Sighting { told: true, ..it.clone() });
+                let told = told.collect();
+                self.note(outside, told).await?;
+            }
+        }
         Ok(())
     }
 
-    async fn forget(&self, outside: &mut Outside, transfer: &TouchedTransfer) -> Result<(), WatchError> {
-        self.watcher.store.delete_sighting(&self.watcher.chain.id, transfer).await?;
-        outside.sightings.remove(&transfer.id);
+    async fn note(&self, outside: &mut Outside, sightings: Vec<Sighting>) -> Result<(), WatchError> {
+        let (store, chain, run) = (self.watcher.store, &self.watcher.chain.id, self.sequence_number());
+        for some in sightings.chunks(AT_ONCE) {
+            let put = some.iter().map(|sighting| store.put_sighting(chain, sighting, run, self.started_at));
+            join_all(put).await.into_iter().collect::<Result<(), _>>()?;
+        }
+        let by_id = |sighting: Sighting| (sighting.transfer.id.clone(), sighting);
+        outside.sightings.extend(sightings.into_iter().map(by_id));
+        Ok(())
+    }
+
+    async fn forget(&self, outside: &mut Outside, sightings: &[Sighting]) -> Result<(), WatchError> {
+        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
+        for some in sightings.chunks(AT_ONCE) {
+            let delete = some.iter().map(|sighting| store.delete_sighting(chain, &sighting.transfer));
+            join_all(delete).await.into_iter().collect::<Result<(), _>>()?;
+        }
+        for sighting in sightings {
+            outside.sightings.remove(&sighting.transfer.id);
+        }
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Refunds that a chain shows: money out of a payment's own pockets, or of the transaction that its merchant names, to
 //! the very address that was confirmed (R16).
 
+use std::collections::BTreeMap;
+
 use super::tell::Fate;
 use super::{Run, Source, WatchError, Watcher};
 use crate::chain::CoinId;
@@ -8,6 +10,20 @@ use crate::chain::block::{Origin, Payout};
 use crate::money::Units;
 use crate::payment::{Event, Payment, RefundReport, TransferId};
 use crate::store::{AwaitedPayout, StoreError, TouchedBlock, TouchedPayout};
+
+/// Payouts of one sum to one address looked at in a block: whoever sends himself more of them gains nothing.
+const ALIKE: usize = 16;
+
+/// A few of each kind, so that a block full of the same payout is no work.
+pub(super) fn few(payouts: &[Payout]) -> Vec<Payout> {
+    let mut seen: BTreeMap<_, usize> = BTreeMap::new();
+    let is_one_of_few = |payout: &&Payout| {
+        let alike = seen.entry((payout.to.clone(), payout.units.0, payout.coin.clone())).or_default();
+        *alike = alike.saturating_add(1);
+        *alike <= ALIKE
+    };
+    payouts.iter().filter(is_one_of_few).cloned().collect()
+}
 
 impl<S: Source> Watcher<'_, S> {
     /// Where blocks would show these refunds.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Run, Source, WatchError, follow};
+use super::{Run, Source, TELL_SECONDS, WatchError, follow};
 use crate::chain::block::{Found, ScannedBlock};
 use crate::chain::{CoinId, Depth};
 use crate::moment::Timestamp;
@@ -68,37 +68,70 @@ impl Fate {
 }
 
 impl<S: Source> Run<'_, S> {
-    /// Tells the payments that a block's transfers are there; whether all of them count now.
+    /// Tells payments that what blocks hold for them is there: each once, of all its blocks, as far as time allows.
     ///
-    /// A payment that cannot be told must not keep the others from being told: its block stays open and it is told again.
-    pub(super) async fn tell_found(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
-        let mut all_count = true;
-        for (code, transfers) in by_payment(&block.transfers)? {
-            match self.tell(code, &transfers, Fate::Found(block.at())).await {
-                Ok(Some(payment)) => all_count &= transfers.iter().all(|transfer| counts(&payment, transfer)),
-                Ok(None) => {}
-                Err(WatchError::Store(error)) => {
-                    tracing::error!(%code, %error, "a payment could not be told what came");
-                    all_count = false;
-                }
-                Err(error) => return Err(error),
+    /// A payment that cannot be told must not keep the others from being told: its blocks stay open, and it is told again.
+    pub(super) async fn tell_found(&self, blocks: &[TouchedBlock]) -> Result<Told, WatchError> {
+        let mut told = Told { open: Vec::new(), all: true };
+        let mut all: BTreeMap<Code, Vec<(&TouchedTransfer, BlockAt)>> = BTreeMap::new();
+        for block in blocks {
+            for (code, transfers) in by_payment(&block.transfers)? {
+                let here = transfers.into_iter().map(|transfer| (transfer, block.at()));
+                all.entry(code).or_default().extend(here);
             }
         }
-        Ok(all_count & self.tell_refunds(block, Fate::Found(block.at())).await?)
+        for (code, transfers) in self.in_turn(all) {
+            let fates: Vec<_> = transfers.iter().map(|(it, block)| (*it, Fate::Found(*block))).collect();
+            let Some(payment) = self.tell_in_time(code, &fates).await? else {
+                told.all = false;
+                told.open.extend(transfers.iter().map(|(_, block)| block.height));
+                continue;
+            };
+            let uncounted = transfers.iter().filter(|(transfer, _)| !counts(payment.as_ref(), transfer));
+            told.open.extend(uncounted.map(|(_, block)| block.height));
+        }
+        for block in blocks.iter().filter(|block| !block.payouts.is_empty()) {
+            if self.is_over(TELL_SECONDS) || !self.tell_refunds(block, Fate::Found(block.at())).await? {
+                told.open.push(block.height);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Payments in an order that begins elsewhere in each run, so that those for which there was no time come first once.
+    fn in_turn<T>(&self, all: BTreeMap<Code, T>) -> impl Iterator<Item = (Code, T)> {
+        let mut all: Vec<_> = all.into_iter().collect();
+        let turn = usize::try_from(self.started_at.0).unwrap_or(0);
+        let first = turn.checked_rem(all.len()).unwrap_or(0);
+        all.rotate_left(first);
+        all.into_iter()
+    }
+
+    /// What a payment that was told is now, if there is one; `None` when it could not be told, or not any more.
+    pub(super) async fn tell_in_time(
+        &self,
+        code: Code,
+        transfers: &[(&TouchedTransfer, Fate)],
+    ) -> Result<Option<Option<Payment>>, WatchError> {
+        if self.is_over(TELL_SECONDS) {
+            return Ok(None);
+        }
+        match self.tell(code, transfers).await {
+            Ok(payment) => Ok(Some(payment)),
+            Err(WatchError::Store(error)) => {
+                tracing::error!(%code, %error, "a payment could not be told what came");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Tells the payments that a block's transfers are gone, and forgets the block; whether all could be told.
     pub(super) async fn tell_lost(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
         let mut all_told = true;
         for (code, transfers) in by_payment(&block.transfers)? {
-            match self.tell(code, &transfers, Fate::Lost(block.at())).await {
-                Ok(_) => {}
-                Err(WatchError::Store(error)) => {
-                    tracing::error!(%code, %error, "a payment could not be told what is gone");
-                    all_told = false;
-                }
-                Err(error) => return Err(error),
-            }
+            let fates: Vec<_> = transfers.iter().map(|it| (*it, Fate::Lost(block.at()))).collect();
+            all_told &= self.tell_in_time(code, &fates).await?.is_some();
         }
         all_told &= self.tell_refunds(block, Fate::Lost(block.at())).await?;
         if all_told {
@@ -111,15 +144,14 @@ impl<S: Source> Run<'_, S> {
     pub(super) async fn tell(
         &self,
         code: Code,
-        transfers: &[&TouchedTransfer],
-        fate: Fate,
+        transfers: &[(&TouchedTransfer, Fate)],
     ) -> Result<Option<Payment>, WatchError> {
         let store = self.watcher.store;
         let Some(found) = store.find_payment(code).await? else {
             tracing::error!(%code, "an address on the list belongs to no payment");
             return Ok(None);
         };
-        let reports = self.reports(&found.payment, transfers, fate)?;
+        let reports = self.reports(&found.payment, transfers)?;
         self.keep_watching(&found.payment, &self.apply(&found.payment, &reports)).await?;
         let payment =
             store.change_found(found, |payment| Ok::<_, StoreError>(self.apply(payment, &reports))).await?;
@@ -174,12 +206,11 @@ impl<S: Source> Run<'_, S> {
     fn reports(
         &self,
         payment: &Payment,
-        transfers: &[&TouchedTransfer],
-        fate: Fate,
+        transfers: &[(&TouchedTransfer, Fate)],
     ) -> Result<Vec<Report>, WatchError> {
         let chain = self.watcher.chain;
         let of_amount = chain.depth(payment.terms().due());
-        let report = |transfer: &&TouchedTransfer| {
+        let report = |(transfer, fate): &(&TouchedTransfer, Fate)| {
             let depth =
                 if transfer.coinbase { of_amount.at_least(COINBASE_CONFIRMATIONS) } else { of_amount };
             let movement = Movement {
@@ -193,7 +224,7 @@ impl<S: Source> Run<'_, S> {
                 confirmations_required: depth.confirmations(),
             };
             let sequence = self.sequence(fate.is_there());
-            let standing = self.standing(fate, depth);
+            let standing = self.standing(*fate, depth);
             Some(Report { movement, sequence, at: self.started_at, standing, rates: Vec::new() })
         };
         let malformed = || StoreError::Malformed("a transfer of a block".into());
@@ -214,11 +245,13 @@ impl<S: Source> Run<'_, S> {
 
     /// Blocks on a height, its own included; a depth that wants finality is one short until the chain says so.
     fn confirmations(&self, depth: Depth, height: u64) -> u32 {
-        let blocks = self.shown.saturating_add(1).saturating_sub(height).max(1);
-        let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let reached = self.tip.number.min(self.reached.get());
+        let blocks = u32::try_from(reached.saturating_add(1).saturating_sub(height)).unwrap_or(u32::MAX);
         match depth {
             Depth::Blocks(_) => blocks,
-            Depth::Finalized(shown) if self.finalized.is_some_and(|finalized| height <= finalized) => {
+            Depth::Finalized(shown)
+                if self.finalized.is_some_and(|finalized| height <= finalized.min(reached)) =>
+            {
                 blocks.max(shown)
             }
             Depth::Finalized(shown) => blocks.min(shown.saturating_sub(1)),
@@ -237,9 +270,19 @@ fn is_elsewhere(payment: &Payment, report: &Report) -> bool {
     })
 }
 
-fn counts(payment: &Payment, transfer: &TouchedTransfer) -> bool {
+/// Whether there is no more to tell of a transfer: it counts, or nobody wants to know.
+fn counts(payment: Option<&Payment>, transfer: &TouchedTransfer) -> bool {
+    let Some(payment) = payment else { return true };
     let known = payment.transfer(&TransferId::new(&transfer.id));
     known.is_none_or(|known| payment.state(known) == TransferState::Counted)
+}
+
+/// What telling came to.
+pub(super) struct Told {
+    /// Heights of blocks that hold something uncounted.
+    pub(super) open: Vec<u64>,
+    /// Whether every payment knows what it has to know.
+    pub(super) all: bool,
 }
 
 /// Transfers by their payment.

@@ -137,6 +137,12 @@ impl FakeChain {
         header
     }
 
+    /// A block whose maker's clock is another.
+    pub(super) fn mine_at(&self, time: Timestamp, paid: Vec<Paid>) {
+        self.mine(paid);
+        self.blocks.borrow_mut().last_mut().unwrap().header.timestamp = time;
+    }
+
     pub(super) fn mine_empty(&self, blocks: u64) {
         for _ in 0..blocks {
             self.mine(Vec::new());

@@ -122,3 +122,31 @@ async fn r22_an_idle_watcher_that_believed_in_too_high_a_tip_finds_back() {
     world.run().await;
     assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
 }
+
+#[tokio::test]
+async fn r22_a_tip_that_nobody_can_scan_confirms_nothing() {
+    let (mut world, payer) = World::with_payment().await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(11);
+    // Of twelve blocks the last cannot be read.
+    *world.node.fault.borrow_mut() = Fault::NoTipBlock;
+    world.run().await;
+    let payment = world.payment(&payer).await;
+    assert_eq!(
+        (payment.recorded_status(), states(&payment)),
+        (Status::Pending, vec![TransferState::Confirming])
+    );
+    *world.node.fault.borrow_mut() = Fault::None;
+    world.run().await;
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+}
+
+#[tokio::test]
+async fn r15_a_window_does_not_close_over_money_that_could_not_be_told() {
+    let (mut world, payer) = World::with_payment().await;
+    let closes = world.now().plus(1);
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.store.break_payment(payer.code).await;
+    assert!(world.run().await.caught_up);
+    assert_eq!(world.cursor().await.closed_at(closes), None);
+}

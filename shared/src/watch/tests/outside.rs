@@ -41,6 +41,42 @@ async fn r20_money_is_seen_before_a_block_holds_it_and_keeps_its_quote_from_then
 }
 
 #[tokio::test]
+async fn r20_a_block_that_claims_to_be_older_than_the_quote_does_not_take_it_away() {
+    for seen_before in [true, false] {
+        let (mut world, payer) = bitcoin().await;
+        if seen_before {
+            waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
+            world.node.mempool.take();
+        }
+        world.node.mine_at(world.node.now().minus(3_600), vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]);
+        world.run().await;
+        let paid = world.payment(&payer).await;
+        assert_eq!((paid.recorded_status(), paid.received()), (Status::Paid, Cents(10_000)));
+    }
+}
+
+#[tokio::test]
+async fn r22_a_flood_of_dust_with_a_rival_costs_one_look_at_each() {
+    let (mut world, payer) = bitcoin().await;
+    let dust = |k: u128| Paid { units: 600 + k, ..payer.pays_bitcoin(1, 0, 1001) };
+    waits(&mut world, (0..300).map(dust).collect()).await;
+    assert_eq!(world.payment(&payer).await.transfers().count(), 300);
+    world.node.mempool.take();
+    let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
+    world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1001)]);
+    world.run().await;
+    world.tap.take();
+    world.node.mine_empty(1);
+    world.run().await;
+    // The rival is known: nothing is written again but the cursor.
+    assert!(world.tap.take().writes <= 2);
+    world.node.mine_empty(5);
+    world.run().await;
+    let payment = world.payment(&payer).await;
+    assert!(payment.transfers().all(|transfer| transfer.standing() == Standing::Replaced));
+}
+
+#[tokio::test]
 async fn r20_a_replacement_is_a_new_transfer_and_the_replaced_one_is_lost() {
     let (mut world, payer) = bitcoin().await;
     waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;

@@ -108,3 +108,17 @@ async fn r22_a_chain_that_goes_back_to_its_former_blocks_is_followed_both_ways()
     world.run().await;
     assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
 }
+
+#[tokio::test]
+async fn r22_a_transaction_that_pays_less_in_another_block_counts_for_what_the_chain_holds() {
+    let (mut world, payer) = World::with_payment().await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(11);
+    world.run().await;
+    world.node.take_away(12);
+    world.node.mine(vec![payer.pays(1, FULL / 10)]);
+    world.node.mine_empty(12);
+    world.run().await;
+    let payment = world.payment(&payer).await;
+    assert_eq!((payment.received(), payment.recorded_status()), (Cents(1_000), Status::PartiallyPaid));
+}
