@@ -1,6 +1,5 @@
 //! Reading parts of a chain again for the operator, through the watcher's own door: what already counts stays as it is.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::follow::{self, Fork};
@@ -202,24 +201,23 @@ impl<S: Source> Watcher<'_, S> {
         let mut cursor = self.store.cursor(&self.chain.id).await?.ok_or_else(never)?;
         let started_at = self.clock.now();
         let (tip, finalized) = (self.source.tip().await?, self.source.finalized().await?);
-        let claimed = Cell::new(false);
-        let (shown, read) = (tip.number, cursor.version);
-        let mut run = Run { watcher: self, started_at, tip, finalized, shown, read, claimed };
-        run.shown = run.shown(&cursor).await?;
+        let run = Run { finalized, ..Run::new(self, started_at, tip, (cursor.version, cursor.height)) };
         let Fork::At(common) = run.fork(&cursor).await? else { return Err(RecoverError::Disagrees) };
         let Outlying { sightings, payouts } = self.store.outlying(&self.chain.id).await?;
         let mut lookout = Lookout { outside: Outside::new(sightings), payouts, mempool: None };
-        let mut outcome = Outcome::default();
+        let (mut outcome, mut found) = (Outcome::default(), Vec::new());
         for block in blocks {
             let (height, hash) = (block.header.number, follow::kept(block.header.hash));
             if height > common || cursor.hash_at(height).is_some_and(|known| known != hash) {
                 return Err(RecoverError::Disagrees);
             }
-            if !run.take_in(&cursor, block.clone(), None, &mut lookout, &mut outcome).await? {
-                // The watcher goes on telling of it until it counts.
-                cursor.open_from = Some(cursor.open_from.map_or(height, |open_from| open_from.min(height)));
-            }
+            found.extend(run.take_in(&cursor, block.clone(), None, &mut lookout, &mut outcome).await?);
         }
+        let open_from = cursor.open_from;
+        // The watcher goes on telling of what does not count yet, and of all of it if this dies.
+        cursor.open_from = found.iter().map(|block| block.height).chain(open_from).min();
+        run.claim(&cursor).await?;
+        cursor.open_from = run.tell_found(&found).await?.open.into_iter().chain(open_from).min();
         Ok(run.write(cursor).await?)
     }
 }
