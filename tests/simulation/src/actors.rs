@@ -28,7 +28,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
     /// Random bytes of the handlers: the same again for the same history.
-    static ENTROPY: RefCell<Rng> = RefCell::new(Rng::with_seed(0));
+    static ENTROPY: RefCell<Rng> = const { RefCell::new(Rng::with_seed(0)) };
 }
 
 /// What a payer was told.
@@ -231,7 +231,7 @@ pub async fn accept_late(world: Rc<World>, seat: Seat, order: Order) {
         async { accept_late::accept_late(app, call.authenticate(app, accept_late::SCOPE).await?).await };
     match answered.await {
         Ok(_) => {
-            world.promise("late money", &order.code.to_string(), |written| written.accepted_at.is_some())
+            world.promise("late money", &order.code.to_string(), |written| written.accepted_at.is_some());
         }
         Err(error) => refused(&world, seat, "accept late", &error),
     }

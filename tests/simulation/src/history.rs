@@ -200,7 +200,7 @@ impl Stage<'_> {
             70..85 if !told => self.begin(WATCHERS[0]),
             0..22 => self.send(),
             22..42 => self.mine(),
-            42..62 => self.begin(WATCHERS[usize::from(drawn % 3 == 0)]),
+            42..62 => self.begin(WATCHERS[usize::from(drawn.is_multiple_of(3))]),
             62..70 => self.fork(),
             70..76 => self.begin(PAYERS[usize::from(drawn % 2)]),
             76..86 => self.begin(MERCHANTS[usize::from(drawn % 2)]),

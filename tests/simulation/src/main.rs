@@ -89,20 +89,19 @@ fn main() -> ExitCode {
 }
 
 fn find_bugs(arguments: &Arguments) -> ExitCode {
-    let mut missed = 0;
+    let mut missed = 0_usize;
     for bug in Bug::all() {
         let total = run(arguments.seed, BUG_HISTORIES, arguments.threads, Some(*bug), true);
-        match total.violations.first() {
-            Some((seed, violations)) => println!(
+        if let Some((seed, violations)) = total.violations.first() {
+            println!(
                 "{:<18} found after {:>4} histories, seed {seed}: {}",
                 bug.name(),
                 total.histories,
                 violations.first().map_or("", String::as_str)
-            ),
-            None => {
-                missed += 1;
-                println!("{:<18} MISSED in {} histories", bug.name(), total.histories);
-            }
+            );
+        } else {
+            missed = missed.saturating_add(1);
+            println!("{:<18} MISSED in {} histories", bug.name(), total.histories);
         }
     }
     println!("{}", json!({ "bugs": Bug::all().len(), "missed": missed }));
@@ -110,10 +109,10 @@ fn find_bugs(arguments: &Arguments) -> ExitCode {
 }
 
 fn check_model(arguments: &Arguments) -> ExitCode {
-    let mut missed = 0;
+    let mut missed = 0_usize;
     for mutant in Mutant::ALL {
         let checked = model::check(mutant.world(), MUTANT_STATES.min(arguments.states), arguments.threads);
-        missed += usize::from(checked.failed.is_empty());
+        missed = missed.saturating_add(usize::from(checked.failed.is_empty()));
         println!("{mutant:?}: {}", checked.failed.first().map_or("MISSED", String::as_str));
     }
     let began = Instant::now();

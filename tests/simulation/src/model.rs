@@ -270,7 +270,7 @@ impl World {
         }
     }
 
-    fn change(&self, state: &mut State, transfer: usize, place: Place) {
+    fn change(state: &mut State, transfer: usize, place: Place) {
         state.places[transfer] = place;
         state.changes[transfer] += 1;
         let number = u64::try_from(state.said.len()).unwrap_or(u64::MAX) + 1;
@@ -284,7 +284,7 @@ impl World {
         told.then(|| Window { chain: chain(), height })
     }
 
-    fn command(&self, state: &State, action: Action) -> Option<Event> {
+    fn command(state: &State, action: Action) -> Option<Event> {
         match action {
             Action::Approve => Some(Event::Identity(IdentityStep::Approve)),
             Action::Choose(place) => Some(Event::Choose(offer(place))),
@@ -309,28 +309,28 @@ impl World {
         let mut next = state.clone();
         let blocks = u64::try_from(state.said.len()).unwrap_or(u64::MAX) + 1;
         match action {
-            Action::Send(transfer) => self.change(&mut next, transfer, Place::Pool),
+            Action::Send(transfer) => World::change(&mut next, transfer, Place::Pool),
             Action::Mine(transfer) => {
                 next.blocks[transfer] += 1;
                 let place = Place::Block { at: blocks, moment: state.moment, deep: false };
-                self.change(&mut next, transfer, place);
+                World::change(&mut next, transfer, place);
             }
             Action::Deepen(transfer) => {
                 let Place::Block { at, moment, .. } = state.places[transfer] else { return None };
-                self.change(&mut next, transfer, Place::Block { at, moment, deep: true });
+                World::change(&mut next, transfer, Place::Block { at, moment, deep: true });
             }
             Action::Lose(transfer) => {
                 let from = match state.places[transfer] {
                     Place::Block { at, moment, .. } => Some((at, moment)),
                     Place::Unsent | Place::Pool | Place::Gone { .. } | Place::Replaced => None,
                 };
-                self.change(&mut next, transfer, Place::Gone { from });
+                World::change(&mut next, transfer, Place::Gone { from });
             }
-            Action::Replace(transfer) => self.change(&mut next, transfer, Place::Replaced),
+            Action::Replace(transfer) => World::change(&mut next, transfer, Place::Replaced),
             Action::Pass => next.moment += 1,
-            Action::Tell(place) => return self.told(state, place),
+            Action::Tell(place) => return Some(self.told(state, place)),
             Action::Approve | Action::Choose(_) | Action::Cancel | Action::Expire | Action::AcceptLate => {
-                let event = self.command(state, action)?;
+                let event = World::command(state, action)?;
                 let mut payment = state.payment.as_ref().clone();
                 if action == Action::Approve {
                     payment = payment.apply(Event::Identity(IdentityStep::Start), now(state.moment)).ok()?;
@@ -342,7 +342,7 @@ impl World {
     }
 
     /// The payment after a report, told once, twice, and before or after each other one that waits: always the same.
-    fn told(&self, state: &State, place: usize) -> Option<State> {
+    fn told(&self, state: &State, place: usize) -> State {
         let mut next = state.clone();
         let said = state.said[place];
         next.told = state.told + 1;
@@ -359,7 +359,7 @@ impl World {
         }
         next.said[place].told = true;
         next.payment = Arc::new(after);
-        Some(next)
+        next
     }
 
     /// Dollars, in parts of a cent, of what the latest told word of each transfer says to be deep enough.
@@ -434,7 +434,7 @@ impl Model for World {
                 Place::Unsent => actions.extend([Action::Send(transfer), Action::Mine(transfer)]),
                 Place::Pool => actions.extend([Action::Mine(transfer), Action::Lose(transfer)]),
                 Place::Block { deep: false, .. } => {
-                    actions.extend([Action::Deepen(transfer), Action::Lose(transfer)])
+                    actions.extend([Action::Deepen(transfer), Action::Lose(transfer)]);
                 }
                 Place::Block { deep: true, .. } => actions.push(Action::Lose(transfer)),
                 Place::Gone { .. } => actions.extend([Action::Mine(transfer), Action::Replace(transfer)]),
