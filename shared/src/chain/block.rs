@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use bitcoin::hex::DisplayHex;
 pub use bitcoin::{OutPoint, Txid};
@@ -58,6 +59,9 @@ pub struct Movement<T> {
     pub watched: T,
 }
 
+/// Of the outputs that a transaction spends, so many go with money that came: each output that it pays carries them.
+pub const MAX_INPUTS: usize = 8;
+
 /// Money that came to a watched address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found<T> {
@@ -67,8 +71,8 @@ pub struct Found<T> {
     pub units: Units,
     /// Whether it was made by its block: a re-organisation unmakes it, so that it counts only when it can be spent.
     pub is_coinbase: bool,
-    /// The outputs that its transaction spends: whoever else spends one takes it away for ever. None where transactions
-    /// spend no outputs.
+    /// The first outputs that its transaction spends, at most [`MAX_INPUTS`]: whoever else spends one takes it away for
+    /// ever. None where transactions spend no outputs.
     pub inputs: Vec<OutPoint>,
 }
 
@@ -92,8 +96,8 @@ pub struct Payout {
 pub enum Origin {
     /// Of this address.
     Account(AddressKey),
-    /// Of these outputs: all that the transaction spends.
-    Outputs(Vec<OutPoint>),
+    /// Of these outputs: all that the transaction spends, held once for all that it pays.
+    Outputs(Arc<[OutPoint]>),
 }
 
 impl<T> Found<T> {

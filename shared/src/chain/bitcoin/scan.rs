@@ -3,13 +3,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::LazyCell;
+use std::sync::Arc;
+
 use bitcoin::Txid;
 
 use super::block::Block;
 use super::network::Network;
 use super::tx::{Kind, Tx};
 use crate::chain::address::AddressKey;
-use crate::chain::block::{Found, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent};
+use crate::chain::block::{Found, MAX_INPUTS, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent};
 use crate::chain::{Asset, Chain, Coin};
 use crate::money::Units;
 
@@ -51,13 +54,14 @@ where
 /// What one transaction pays to scripts of refunds.
 fn payouts_of(chain: &Chain, txid: Txid, tx: &Tx<'_>, is_destination: impl Fn(&[u8]) -> bool) -> Vec<Payout> {
     let Some(coin) = native(chain) else { return Vec::new() };
+    let from: LazyCell<Arc<[OutPoint]>, _> = LazyCell::new(|| spent_by(tx).collect());
     let paid = tx.outputs().filter(|(_, output)| is_destination(output.script()));
     let payout = paid.map(|(_, output)| Payout {
         tx_id: txid.to_string(),
         to: output.script().to_vec(),
         coin: coin.id.clone(),
         units: output.units,
-        from: Origin::Outputs(spent_by(tx)),
+        from: Origin::Outputs(Arc::clone(&from)),
     });
     payout.collect()
 }
@@ -67,8 +71,8 @@ fn native(chain: &Chain) -> Option<&Coin> {
 }
 
 /// What it spends, which for newly minted money is nothing.
-fn spent_by(tx: &Tx<'_>) -> Vec<OutPoint> {
-    tx.inputs().filter(|spent| !spent.is_null()).collect()
+fn spent_by(tx: &Tx<'_>) -> impl Iterator<Item = OutPoint> {
+    tx.inputs().filter(|spent| !spent.is_null())
 }
 
 /// Finds what one transaction pays to the addresses that `lookup` knows: each output is a movement of its own, however
@@ -81,6 +85,8 @@ pub fn scan_tx<T>(
     lookup: impl Fn(&AddressKey) -> Option<T>,
 ) -> Vec<Found<T>> {
     let Some(coin) = native(chain) else { return Vec::new() };
+    // Hundreds of inputs beside a thousand outputs would fill the memory if each output carried them all.
+    let inputs: LazyCell<Vec<OutPoint>, _> = LazyCell::new(|| spent_by(tx).take(MAX_INPUTS).collect());
     let paid = tx.outputs().filter(|(_, output)| output.units != Units(0));
     let found = paid.filter_map(|(vout, output)| {
         let key = output.key_hash()?;
@@ -94,7 +100,7 @@ pub fn scan_tx<T>(
             watched,
         };
         let is_coinbase = tx.kind() == Kind::Coinbase;
-        Some(Found { movement, units: output.units, is_coinbase, inputs: spent_by(tx) })
+        Some(Found { movement, units: output.units, is_coinbase, inputs: inputs.clone() })
     });
     found.collect()
 }

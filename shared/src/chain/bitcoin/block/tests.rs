@@ -169,7 +169,7 @@ fn who_spends_what_is_awaited_and_what_goes_back_to_payers_is_told() {
     let inputs = vec![spends(2), spends(4)];
     let [payout] = scanned.payouts.as_slice() else { panic!("{:?}", scanned.payouts) };
     assert_eq!((&payout.tx_id, payout.to.as_slice(), payout.units), (&one, to.as_slice(), Units(12)));
-    assert_eq!(payout.from, Origin::Outputs(inputs.clone()));
+    assert_eq!(payout.from, Origin::Outputs(inputs.as_slice().into()));
     let found: Vec<_> =
         scanned.found.into_iter().map(|found| (found.units.0, found.is_coinbase, found.inputs)).collect();
     assert_eq!(found, [(50, true, vec![]), (10, false, inputs.clone()), (11, false, inputs)]);

@@ -69,3 +69,33 @@ fn the_address_of_a_movement_is_the_one_that_was_given_out() {
         assert_eq!(found[0].movement.tx_id, tx.txid().to_string());
     }
 }
+
+#[test]
+fn a_transaction_of_many_inputs_is_held_once_however_many_outputs_it_has() {
+    let (spent, paid) = (870_u32, 400_u16);
+    let mut bytes = [[2, 0, 0, 0, 0xfd].as_slice(), &u16::try_from(spent).unwrap().to_le_bytes()].concat();
+    for number in 0..spent {
+        bytes.extend([[8; 32].as_slice(), &number.to_le_bytes(), &[0, 0xff, 0xff, 0xff, 0xff]].concat());
+    }
+    bytes.extend([[0xfd].as_slice(), &paid.to_le_bytes()].concat());
+    for _ in 0..paid {
+        bytes.extend([5_u64.to_le_bytes().as_slice(), &[22], &to(1)].concat());
+    }
+    bytes.extend([0; 4]);
+    let tx = Tx::parse(&bytes).unwrap();
+    let found = scan_tx(&chain(), Network::Bitcoin, tx.txid(), &tx, |_| Some(()));
+    assert_eq!(found.len(), usize::from(paid));
+    let first: Vec<OutPoint> = tx.inputs().take(MAX_INPUTS).collect();
+    assert!(found.iter().all(|found| found.inputs == first));
+    let payouts = payouts_of(&chain(), tx.txid(), &tx, |script| script == to(1));
+    assert_eq!(payouts.len(), usize::from(paid));
+    let origins: Vec<_> = payouts
+        .iter()
+        .map(|payout| match &payout.from {
+            Origin::Outputs(spent) => spent,
+            Origin::Account(_) => panic!("{payout:?}"),
+        })
+        .collect();
+    assert_eq!(origins[0].len(), usize::try_from(spent).unwrap(), "who pays is told by any of them");
+    assert!(origins.iter().all(|spent| Arc::ptr_eq(spent, origins[0])));
+}
