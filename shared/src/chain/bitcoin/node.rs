@@ -1,5 +1,9 @@
 //! A node of Bitcoin or Litecoin, as the watcher sees it.
 
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -79,23 +83,41 @@ impl NodeOn<'_> {
         tx.map(|tx| scan_tx(self.chain, self.network, txid, &tx, |key| list.code(key))).unwrap_or_default()
     }
 
-    /// Looks at what is new, and keeps of it what is ours.
-    async fn look_at(&self, waiting: &mut Waiting, new: &[Txid], list: &WatchList) -> Result<(), RpcError> {
+    /// Looks at what is new, and keeps of it what is ours. What cannot be read together is read by halves: a few that
+    /// are too large, or one that makes no sense, must not hide the others.
+    async fn look_at(&self, waiting: &mut Waiting, new: &[Txid], list: &WatchList) {
         let began = Instant::now();
-        for names in new.chunks(BATCH) {
+        let mut open: Vec<&[Txid]> = new.chunks(BATCH).rev().collect();
+        while let Some(names) = open.pop() {
             if began.elapsed() >= LOOK_TIME {
-                break;
+                return;
             }
-            let transactions = self.node.rpc.transactions(names).await?;
-            for (txid, bytes) in names.iter().zip(transactions) {
-                let Some(bytes) = bytes else { continue };
-                if !self.scan_waiting(*txid, &bytes, list).is_empty() {
-                    waiting.ours.insert(*txid, bytes);
+            match (self.node.rpc.transactions(names).await, names) {
+                (Ok(transactions), names) => self.keep(waiting, names, transactions, list),
+                (Err(error), [one]) if is_its_own_fault(&error) => {
+                    tracing::warn!(chain = %self.chain.id, %one, %error, "a waiting transaction was not looked at");
+                    waiting.looked_at.insert(*one);
                 }
-                waiting.looked_at.insert(*txid);
+                (Err(error), [] | [_]) => {
+                    tracing::warn!(chain = %self.chain.id, %error, "the rest of what waits is left to the next run");
+                    return;
+                }
+                (Err(_), names) => {
+                    let (first, second) = names.split_at(names.len().div_ceil(2));
+                    open.extend([second, first]);
+                }
             }
         }
-        Ok(())
+    }
+
+    fn keep(&self, waiting: &mut Waiting, names: &[Txid], told: Vec<Option<Vec<u8>>>, list: &WatchList) {
+        for (txid, bytes) in names.iter().zip(told) {
+            let Some(bytes) = bytes else { continue };
+            if !self.scan_waiting(*txid, &bytes, list).is_empty() {
+                waiting.ours.insert(*txid, bytes);
+            }
+            waiting.looked_at.insert(*txid);
+        }
     }
 }
 
@@ -141,9 +163,23 @@ impl Source for NodeOn<'_> {
         waiting.ours.retain(|txid, _| mempool.contains(txid));
         let is_new = |txid: &&Txid| !waiting.looked_at.contains(*txid);
         let new: Vec<Txid> = mempool.iter().filter(is_new).take(MAX_LOOKED_AT).copied().collect();
-        self.look_at(&mut waiting, &new, list).await?;
+        self.look_at(&mut waiting, &new, list).await;
         let found = waiting.ours.iter().flat_map(|(txid, bytes)| self.scan_waiting(*txid, bytes, list));
         Ok(found.collect())
+    }
+}
+
+/// Whether asking for the same transaction again would fail again; other trouble is the node's, and passes.
+fn is_its_own_fault(error: &RpcError) -> bool {
+    match error {
+        RpcError::Shape(_) | RpcError::TooLarge(_) => true,
+        RpcError::Network { .. }
+        | RpcError::Address
+        | RpcError::Transport(_)
+        | RpcError::Status(_)
+        | RpcError::Node { .. }
+        | RpcError::Missing(_)
+        | RpcError::Moved(_) => false,
     }
 }
 

@@ -106,7 +106,11 @@ impl BitcoinRpc {
         let mut all = Vec::new();
         for names in names.chunks(BATCH) {
             let params: Vec<Value> = names.iter().map(|txid| json!([txid.to_string(), false])).collect();
-            let answers = self.0.batch::<String>(TRANSACTION, &params).await?;
+            // One alone needs no batch, which not every node takes.
+            let answers = match params.as_slice() {
+                [one] => vec![self.0.call::<String>(TRANSACTION, one.clone()).await],
+                params => self.0.batch::<String>(TRANSACTION, params).await?,
+            };
             for (txid, answer) in names.iter().zip(answers) {
                 all.push(waiting(*txid, answer)?);
             }
