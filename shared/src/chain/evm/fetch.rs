@@ -151,7 +151,7 @@ impl Asked<'_> {
     /// All native money that moved, by the node's traces; `None` when it has none of this block.
     async fn traced(&self) -> Result<Option<Vec<Sent>>, RpcError> {
         let traces = self.rpc.traces(self.block.header.hash).await;
-        Ok(self.unless_refused(traces)?.and_then(|traces| trace::sent(self.block, &traces)))
+        Ok(self.unless_refused(traces).await?.and_then(|traces| trace::sent(self.block, &traces)))
     }
 
     /// What came to the compared addresses though no transaction says so; `None` when the node knows no balances as of
@@ -162,7 +162,7 @@ impl Asked<'_> {
         wanted: &Wanted<'_, L>,
     ) -> Result<Option<Vec<Found<T>>>, RpcError> {
         let changes = changes(self.rpc, self.block, wanted.compared).await;
-        let Some(changes) = self.unless_refused(changes)? else { return Ok(None) };
+        let Some(changes) = self.unless_refused(changes).await? else { return Ok(None) };
         let touching = |tx: &&Tx| changes.iter().any(|change| change.is_touched_by(tx));
         let txs: Vec<&Tx> = self.block.transactions.iter().filter(touching).collect();
         let hashes: Vec<Hash256> = txs.iter().map(|tx| tx.hash).collect();
@@ -180,25 +180,29 @@ impl Asked<'_> {
 
     /// What a node has no answer to today it will not have tomorrow: that is `None`. What it could not answer just now is
     /// an error, and asked again.
-    fn unless_refused<A>(&self, answer: Result<A, RpcError>) -> Result<Option<A>, RpcError> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
+    ///
+    /// A heavy question that runs out of time, or that a proxy turns away, may do so for ever, and everything else would
+    /// wait for it: it counts as refused if the node answers a light one.
+    async fn unless_refused<A>(&self, answer: Result<A, RpcError>) -> Result<Option<A>, RpcError> {
+        let Header { number, .. } = self.block.header;
+        let error = match answer {
+            Ok(answer) => return Ok(Some(answer)),
             Err(RpcError::Node { code, .. }) if BUSY_CODES.contains(&code) => {
-                Err(RpcError::Moved(self.block.header.number))
+                return Err(RpcError::Moved(number));
             }
-            Err(error @ (RpcError::Node { .. } | RpcError::Shape(_) | RpcError::TooLarge(_))) => {
-                let Header { number, .. } = self.block.header;
-                tracing::warn!(chain = %self.chain.id, number, %error, "money of contracts could not be looked for");
-                Ok(None)
+            Err(error @ (RpcError::Node { .. } | RpcError::Shape(_) | RpcError::TooLarge(_))) => error,
+            Err(error @ (RpcError::Transport(_) | RpcError::Status(_))) => {
+                self.rpc.header(number).await?;
+                error
             }
             Err(
                 error @ (RpcError::Network { .. }
                 | RpcError::Address
-                | RpcError::Transport(_)
-                | RpcError::Status(_)
                 | RpcError::Missing(_)
                 | RpcError::Moved(_)),
-            ) => Err(error),
-        }
+            ) => return Err(error),
+        };
+        tracing::warn!(chain = %self.chain.id, number, %error, "money of contracts could not be looked for");
+        Ok(None)
     }
 }

@@ -87,17 +87,31 @@ impl Rpc {
         raw.map(|all| check(all).ok_or(RpcError::Shape(METHOD))).transpose()
     }
 
-    /// The Transfer events of these contracts in the block of that hash: asked by hash, they are of no other fork.
+    /// The Transfer events of these contracts in the block of that hash: asked by hash, they are of no other fork. Those
+    /// that are too many for one answer are asked for contract by contract.
     pub async fn transfer_logs(
         &self,
         block_hash: Hash256,
         contracts: &[EvmAddress],
     ) -> Result<Vec<Log>, RpcError> {
-        const METHOD: &str = "eth_getLogs";
         // To a node, no contract means every contract.
         if contracts.is_empty() {
             return Ok(Vec::new());
         }
+        match self.logs_of(block_hash, contracts).await {
+            Err(RpcError::TooLarge(_)) if contracts.len() > 1 => {
+                let mut logs = Vec::new();
+                for contract in contracts {
+                    logs.extend(self.logs_of(block_hash, std::slice::from_ref(contract)).await?);
+                }
+                Ok(logs)
+            }
+            logs => logs,
+        }
+    }
+
+    async fn logs_of(&self, block_hash: Hash256, contracts: &[EvmAddress]) -> Result<Vec<Log>, RpcError> {
+        const METHOD: &str = "eth_getLogs";
         let contracts: Vec<String> = contracts.iter().map(EvmAddress::to_lower_hex).collect();
         let filter = json!({
             "blockHash": block_hash.to_string(),

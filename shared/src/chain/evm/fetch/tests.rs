@@ -101,3 +101,93 @@ async fn a_block_without_money_to_us_costs_two_calls() {
     assert!(scan_it(&rpc, None, &[]).await.unwrap().is_empty());
     assert_eq!(*asked.lock().unwrap(), ["eth_getBlockByNumber", "eth_getLogs"]);
 }
+
+/// What a question is answered with: a status, and a result if it is a good one.
+type Answer = fn(method: &str, request: &Value) -> (u16, Value);
+
+async fn answering(answer: Answer) -> Rpc {
+    let answer = post(move |request: String| {
+        let request: Value = serde_json::from_str(&request).unwrap();
+        let (status, result) = answer(request["method"].as_str().unwrap(), &request);
+        let reply = || json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string();
+        let body = result.as_str().map_or_else(reply, ToOwned::to_owned);
+        async move { (axum::http::StatusCode::from_u16(status).unwrap(), body) }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
+    rpc
+}
+
+fn sound(method: &str) -> (u16, Value) {
+    let result = match method {
+        "eth_getBlockByNumber" => block(),
+        "eth_getLogs" => json!([transfer()]),
+        _ => receipt(1, "0x1"),
+    };
+    (200, result)
+}
+
+/// Reads block 5 with an eye on the money of contracts: what came, and whether that is all.
+async fn look_inside(rpc: &Rpc, internal: &str) -> Result<(Vec<u128>, bool), RpcError> {
+    let chains = format!(
+        r#"[{{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":11155111,"internal":"{internal}","coins":[
+            {{"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"1.00"}},
+            {{"coin":"USDC","asset":"{TOKEN}","decimals":6,"rate":"USDC","minimum_usd":"1.00"}},
+            {{"coin":"USDT","asset":"{OTHER}","decimals":6,"rate":"USDT","minimum_usd":"1.00"}}],
+            "confirmations":[{{"blocks":12}}]}}]"#
+    );
+    let chains = Chains::parse(&chains).unwrap();
+    let lookup = |address: &EvmAddress| (*address == OURS).then_some(());
+    let wanted = Wanted { lookup, destinations: &BTreeSet::new(), compared: &[OURS] };
+    let read = scan_block(rpc, chains.iter().next().unwrap(), 5, None, &wanted).await?;
+    Ok((read.block.found.iter().map(|found| found.units.0).collect(), read.is_whole))
+}
+
+const OTHER: EvmAddress = EvmAddress([0xbb; 20]);
+
+#[tokio::test]
+async fn r22_a_heavy_question_that_is_always_turned_away_holds_up_no_other_money() {
+    let turned_away: [Answer; 4] = [
+        |method, _| if is_heavy(method) { (403, "denied".into()) } else { sound(method) },
+        |method, _| if is_heavy(method) { (413, "too large".into()) } else { sound(method) },
+        |method, _| if is_heavy(method) { (429, "too many".into()) } else { sound(method) },
+        |method, _| if is_heavy(method) { (504, "timeout".into()) } else { sound(method) },
+    ];
+    for internal in ["traces", "balances"] {
+        for answer in turned_away {
+            let read = look_inside(&answering(answer).await, internal).await.unwrap();
+            assert_eq!(read, (vec![5, 6], false), "{internal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_goes_down_while_a_block_is_read_is_asked_again() {
+    for internal in ["traces", "balances"] {
+        let rpc = answering(|method, request| match (method, &request["params"][1]) {
+            // The whole block still comes, its header alone no more.
+            ("eth_getBlockByNumber", Value::Bool(false)) => (503, "".into()),
+            (method, _) if is_heavy(method) => (503, "".into()),
+            (method, _) => sound(method),
+        });
+        let read = look_inside(&rpc.await, internal).await;
+        assert!(matches!(read, Err(RpcError::Status(503))), "{read:?}");
+    }
+}
+
+fn is_heavy(method: &str) -> bool {
+    matches!(method, "debug_traceBlockByHash" | "eth_call")
+}
+
+#[tokio::test]
+async fn r22_logs_that_are_too_many_for_one_answer_are_asked_for_contract_by_contract() {
+    let rpc = answering(|method, request| match (method, &request["params"][0]["address"]) {
+        ("eth_getLogs", contracts) if contracts.as_array().is_some_and(|all| all.len() > 1) => {
+            (200, " ".repeat(crate::chain::rpc::MAX_REPLY_BYTES + 1).into())
+        }
+        ("eth_getLogs", contracts) if contracts[0] == OTHER.to_lower_hex() => (200, json!([])),
+        (method, _) => sound(method),
+    });
+    assert_eq!(look_inside(&rpc.await, "none").await.unwrap(), (vec![5, 6], true));
+}
