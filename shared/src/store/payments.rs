@@ -27,6 +27,7 @@ pub struct Found {
     /// The payment.
     pub payment: Payment,
     version: u64,
+    layout: overflow::Layout,
 }
 
 impl Found {
@@ -44,7 +45,7 @@ impl Store {
 
     /// Writes a payment that is not there yet, or returns the one that is.
     pub async fn insert_payment(&self, payment: &Payment) -> Result<Option<Payment>, StoreError> {
-        let (item, _) = overflow::items(payment, 1)?;
+        let item = row::Row::new(payment, 1).into_item()?;
         let put = self
             .client
             .put_item()
@@ -90,7 +91,7 @@ impl Store {
     ) -> Result<Payment, E> {
         for _ in 0..ATTEMPTS {
             let next = decide(&found.payment)?;
-            if next == found.payment || self.replace_payment(&next, found.version).await? {
+            if next == found.payment || self.replace_payment(&found, &next).await? {
                 return Ok(next);
             }
             let again = self.find_payment(next.id().code()).await?;
@@ -139,12 +140,8 @@ impl Store {
         self.item(&code.to_string()).await
     }
 
-    /// Whether the write went through; `false` when somebody else's came first.
-    async fn replace_payment(&self, payment: &Payment, read: u64) -> Result<bool, StoreError> {
-        let (item, rest) = overflow::items(payment, read.saturating_add(1))?;
-        if !rest.is_empty() {
-            return self.replace_items(item, rest, read).await;
-        }
+    /// Writes a payment's own item; `false` when somebody else's write came first.
+    async fn put_over(&self, item: Item, read: u64) -> Result<bool, StoreError> {
         let put = self
             .client
             .put_item()

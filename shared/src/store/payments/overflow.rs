@@ -1,19 +1,24 @@
 //! Payments with more transfers than one item holds: the rest lies in items `code#1`, `code#2`, …
 //!
-//! Anybody can send a payment dust as often as they like, and each transfer counts (R22). All items of a payment are
-//! written in one transaction and carry its version, so that a reader notices when they are not of one piece.
+//! Anybody can send a payment dust as often as they like, and each transfer counts (R22). A transfer stays in the item in
+//! which it lies, so that a write carries only what changed, and the payment's own item, which is part of every write,
+//! names the last write of each of the others, so that a reader notices when they are not of one piece.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::Found;
 use super::row::{self, Row, TransferRow};
-use crate::payment::Payment;
-use crate::store::attribute::{Item, n, optional_number, s};
+use crate::payment::{Code, Payment, TransferId};
+use crate::store::attribute::{Item, n, number, optional_number, s};
 use crate::store::{ATTEMPTS, Store, StoreError, failed};
 
 /// Transfers in the payment's own item: some 80 KB, so that ordinary reads stay cheap.
@@ -22,8 +27,19 @@ const IN_ITEM: usize = 200;
 /// Transfers in each further item: half of what an item may weigh.
 const IN_CHUNK: usize = 400;
 
-/// Further items: with the first, a transaction's hundred.
-const CHUNKS: usize = 99;
+/// Further items: four hundred thousand transfers, each of which cost somebody a fee.
+const CHUNKS: usize = 1_000;
+
+/// Further items in one write. With the payment's own they are nine of 400 KB at most, where a transaction takes 4 MB and
+/// a hundred items.
+const CHUNKS_AT_ONCE: usize = 8;
+
+/// Lots of transfers in one write that is not the last: those of a further item, or as many new ones, which may begin in
+/// one such item and end in the next.
+const LOTS_AT_ONCE: usize = 7;
+
+/// Further items read at the same time.
+const READ_AT_ONCE: usize = 16;
 
 /// Transfers by key.
 type Transfers = BTreeMap<String, TransferRow>;
@@ -36,88 +52,203 @@ struct Chunk {
     transfers: Transfers,
 }
 
-/// How many further items belong to an item.
-pub(super) fn chunks(item: &Item) -> Result<u32, StoreError> {
-    Ok(optional_number(item, "chunks")?.unwrap_or(0))
+/// Which transfers lie in each of a payment's further items; the others are in its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layout(Vec<Kept>);
+
+/// What a further item holds since the write of that number.
+#[derive(Clone, Debug)]
+struct Kept {
+    version: u64,
+    ids: BTreeSet<TransferId>,
 }
 
-/// A payment's item and its further items, which most payments have none of.
-pub(super) fn items(payment: &Payment, version: u64) -> Result<(Item, Vec<Item>), StoreError> {
-    let mut row = Row::new(payment, version);
-    let rest = split(row.transfers_mut());
-    if rest.len() > CHUNKS {
-        return Err(StoreError::Malformed("a payment has more transfers than its items hold".into()));
+impl Layout {
+    /// Where the transfers of `to` lie after the write of that number over `from`. What the payment's own item has no
+    /// room for goes to the last of the others, and then to new ones.
+    fn after(&self, from: &Payment, to: &Payment, version: u64) -> Layout {
+        let mut own: BTreeSet<&TransferId> = to.progress().transfers.keys().collect();
+        let mut chunks = self.0.clone();
+        for chunk in &mut chunks {
+            if chunk.ids.iter().any(|id| differs(from, to, id)) {
+                chunk.version = version;
+            }
+            chunk.ids.retain(|id| own.remove(id));
+        }
+        for id in own.into_iter().skip(IN_ITEM) {
+            if chunks.last().is_none_or(|last| last.ids.len() >= IN_CHUNK) {
+                chunks.push(Kept { version, ids: BTreeSet::new() });
+            }
+            if let Some(last) = chunks.last_mut() {
+                last.version = version;
+                last.ids.insert(id.clone());
+            }
+        }
+        Layout(chunks)
     }
-    row.set_chunks(u32::try_from(rest.len()).unwrap_or(u32::MAX));
-    let code = payment.id().code().to_string();
-    let chunk = |(place, transfers)| Chunk { code: chunk_code(&code, place), version, transfers };
-    let numbered = (1_u32..).zip(rest).map(chunk);
-    let write =
-        |chunk| serde_dynamo::to_item(chunk).map_err(|error| StoreError::Malformed(error.to_string()));
-    Ok((row.into_item()?, numbered.map(write).collect::<Result<_, _>>()?))
-}
 
-fn split(transfers: &mut Transfers) -> Vec<Transfers> {
-    let mut rest = Vec::new();
-    let mut left = cut(transfers, IN_ITEM);
-    while !left.is_empty() {
-        let next = cut(&mut left, IN_CHUNK);
-        rest.push(std::mem::replace(&mut left, next));
+    /// How many further items the write of that number carries.
+    fn written(&self, version: u64) -> usize {
+        self.0.iter().filter(|chunk| chunk.version == version).count()
     }
-    rest
+
+    /// `from` with as much of what is new in `to` as one write carries: as if those transfers alone had been told of.
+    fn on_the_way(&self, from: &Payment, to: &Payment) -> Payment {
+        let ids = from.progress().transfers.keys().chain(to.progress().transfers.keys());
+        let mut elsewhere: BTreeSet<&TransferId> = ids.filter(|id| differs(from, to, id)).collect();
+        let mut lots: Vec<Vec<&TransferId>> = Vec::new();
+        for chunk in &self.0 {
+            lots.push(chunk.ids.iter().filter(|id| elsewhere.remove(id)).collect());
+        }
+        let elsewhere: Vec<&TransferId> = elsewhere.into_iter().collect();
+        lots.extend(elsewhere.chunks(IN_CHUNK).map(<[_]>::to_vec));
+        lots.retain(|lot| !lot.is_empty());
+        let mut progress = from.progress().clone();
+        progress.updated_at = to.updated_at();
+        for id in lots.into_iter().take(LOTS_AT_ONCE).flatten() {
+            match to.progress().transfers.get(id) {
+                Some(transfer) => progress.transfers.insert(id.clone(), transfer.clone()),
+                None => progress.transfers.remove(id),
+            };
+        }
+        let (merchant, terms) = (from.merchant().clone(), from.terms().clone());
+        Payment::restore(from.id(), merchant, from.mode(), terms, progress)
+    }
+
+    /// The payment's own item, and those of the others that the write of that number carries.
+    fn items(&self, payment: &Payment, version: u64) -> Result<(Item, Vec<Item>), StoreError> {
+        let mut row = Row::new(payment, version);
+        let code = payment.id().code();
+        let mut written = Vec::new();
+        for (place, kept) in (1_u32..).zip(&self.0) {
+            let transfers = row.take_transfers(&kept.ids);
+            if kept.version == version {
+                let chunk = Chunk { code: chunk_code(code, place), version, transfers };
+                let item = serde_dynamo::to_item(chunk);
+                written.push(item.map_err(|error| StoreError::Malformed(error.to_string()))?);
+            }
+        }
+        row.set_chunks(self.0.iter().map(|kept| kept.version).collect());
+        Ok((row.into_item()?, written))
+    }
 }
 
-/// Takes all but the first `keep` out.
-fn cut(transfers: &mut Transfers, keep: usize) -> Transfers {
-    let first = transfers.keys().nth(keep).cloned();
-    first.map(|key| transfers.split_off(&key)).unwrap_or_default()
+fn differs(from: &Payment, to: &Payment, id: &TransferId) -> bool {
+    from.progress().transfers.get(id) != to.progress().transfers.get(id)
 }
 
-fn chunk_code(code: &str, place: u32) -> String {
+fn chunk_code(code: Code, place: u32) -> String {
     format!("{code}#{place}")
+}
+
+/// The last write of each further item that belongs to a payment's own. Items of old name only how many there are: each
+/// write carried them all.
+fn versions(item: &Item) -> Result<Vec<u64>, StoreError> {
+    let chunks: usize = optional_number(item, "chunks")?.unwrap_or(0);
+    match item.get("chunk_versions") {
+        Some(versions) => serde_dynamo::from_attribute_value(versions.clone())
+            .map_err(|error| StoreError::Malformed(error.to_string())),
+        None if chunks > CHUNKS => Err(StoreError::Malformed("`chunks` of a payment".into())),
+        None => Ok(vec![number(item, "version")?; chunks]),
+    }
 }
 
 impl Store {
     /// The payment whose own item was read. One that has further items is read again, whole.
     pub(super) async fn whole(&self, item: Item) -> Result<Found, StoreError> {
-        if chunks(&item)? == 0 {
-            return Row::read(item, BTreeMap::new());
+        if versions(&item)?.is_empty() {
+            return Row::read(item, Transfers::new(), Layout::default());
         }
-        let code = row::code(&item)?;
+        // Few payments come here, and the others should not carry what this needs.
+        Box::pin(self.pieces(row::code(&item)?)).await
+    }
+
+    async fn pieces(&self, code: Code) -> Result<Found, StoreError> {
         for _ in 0..ATTEMPTS {
             let item = self
                 .payment_item(code)
                 .await?
                 .ok_or_else(|| StoreError::Malformed("a payment is gone".into()))?;
-            let mut transfers = Transfers::new();
-            let mut of_one_piece = true;
-            for place in 1..=chunks(&item)? {
-                let found = self.item(&chunk_code(&code.to_string(), place)).await?;
-                let found =
-                    found.ok_or_else(|| StoreError::Malformed("a part of a payment is gone".into()))?;
-                let chunk: Chunk = serde_dynamo::from_item(found)
-                    .map_err(|error| StoreError::Malformed(error.to_string()))?;
-                of_one_piece &= item.get("version") == Some(&n(chunk.version));
-                transfers.extend(chunk.transfers);
-            }
-            if of_one_piece {
-                return Row::read(item, transfers);
+            if let Some((transfers, layout)) = self.chunks(code, &versions(&item)?).await? {
+                return Row::read(item, transfers, layout);
             }
         }
         Err(StoreError::Contended)
     }
 
-    /// Writes a payment with its further items over what was read; `false` when somebody else's write came first.
-    pub(super) async fn replace_items(
-        &self,
-        item: Item,
-        rest: Vec<Item>,
-        read: u64,
-    ) -> Result<bool, StoreError> {
+    /// What lies in further items; `None` when one of them is not of the write that it should be of.
+    async fn chunks(&self, code: Code, versions: &[u64]) -> Result<Option<(Transfers, Layout)>, StoreError> {
+        let (mut transfers, mut layout) = (Transfers::new(), Layout::default());
+        let places: Vec<(u32, u64)> = (1..).zip(versions.iter().copied()).collect();
+        for some in places.chunks(READ_AT_ONCE) {
+            let read = join_all(some.iter().map(|(place, _)| self.chunk(code, *place))).await;
+            for ((_, version), chunk) in some.iter().zip(read) {
+                let chunk = chunk?;
+                if chunk.version != *version {
+                    return Ok(None);
+                }
+                let ids = chunk.transfers.keys().map(TransferId::new).collect();
+                layout.0.push(Kept { version: *version, ids });
+                transfers.extend(chunk.transfers);
+            }
+        }
+        Ok(Some((transfers, layout)))
+    }
+
+    async fn chunk(&self, code: Code, place: u32) -> Result<Chunk, StoreError> {
+        let found = self.item(&chunk_code(code, place)).await?;
+        let found = found.ok_or_else(|| StoreError::Malformed("a part of a payment is gone".into()))?;
+        serde_dynamo::from_item(found).map_err(|error| StoreError::Malformed(error.to_string()))
+    }
+
+    /// Writes a payment over what was read; `false` when somebody else's write came first.
+    ///
+    /// What one write does not carry goes before it in others, each of which leaves a payment that knows a part of the
+    /// new transfers, as if it had been told of those first: who comes after one that died tells of the rest again.
+    pub(super) async fn replace_payment(&self, read: &Found, next: &Payment) -> Result<bool, StoreError> {
+        if read.layout.0.is_empty() && next.progress().transfers.len() <= IN_ITEM {
+            let item = Row::new(next, read.version.saturating_add(1)).into_item()?;
+            return self.put_over(item, read.version).await;
+        }
+        Box::pin(self.replace_pieces(read, next)).await
+    }
+
+    async fn replace_pieces(&self, read: &Found, next: &Payment) -> Result<bool, StoreError> {
+        let mut passed: Option<Found> = None;
+        for _ in 0..=CHUNKS {
+            let from = passed.as_ref().unwrap_or(read);
+            let version = from.version.saturating_add(1);
+            let whole = from.layout.after(&from.payment, next, version);
+            if whole.0.len() > CHUNKS {
+                return Err(StoreError::Malformed("a payment has more transfers than its items hold".into()));
+            }
+            if whole.written(version) <= CHUNKS_AT_ONCE {
+                return self.write(whole.items(next, version)?, from.version).await;
+            }
+            let payment = from.layout.on_the_way(&from.payment, next);
+            let layout = from.layout.after(&from.payment, &payment, version);
+            if !self.write(layout.items(&payment, version)?, from.version).await? {
+                return Ok(false);
+            }
+            passed = Some(Found { payment, version, layout });
+        }
+        Err(StoreError::Malformed("a payment's transfers take too many writes".into()))
+    }
+
+    async fn write(&self, (own, rest): (Item, Vec<Item>), read: u64) -> Result<bool, StoreError> {
+        if rest.is_empty() {
+            self.put_over(own, read).await
+        } else {
+            self.put_together(own, rest, read).await
+        }
+    }
+
+    /// Writes the payment's own item, which guards the others, and some of those.
+    async fn put_together(&self, own: Item, rest: Vec<Item>, read: u64) -> Result<bool, StoreError> {
         let table = &self.tables.payments;
         let malformed = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Malformed(error.to_string());
         let own =
-            Put::builder().table_name(table).set_item(Some(item)).condition_expression("version = :read");
+            Put::builder().table_name(table).set_item(Some(own)).condition_expression("version = :read");
         let own = own.expression_attribute_values(":read", n(read)).build().map_err(malformed)?;
         let rest = rest.into_iter().map(|item| Put::builder().table_name(table).set_item(Some(item)).build());
         let rest = rest.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
@@ -141,31 +272,4 @@ fn is_lost_race(error: &TransactWriteItemsError) -> bool {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
     let mut reasons = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
     reasons.any(|reason| RACES.contains(&reason))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::payment::Event;
-    use crate::payment::tests::{at, chosen, counted};
-    use crate::store::testing;
-
-    #[tokio::test]
-    async fn r22_every_transfer_counts_however_many() {
-        let store = testing::store().await;
-        let payment = chosen();
-        store.insert_payment(&payment).await.unwrap();
-        let code = payment.id().code();
-        let many = (0..1_100_u32).fold(payment, |payment, number| counted(&payment, number, 1, 60));
-        let change = |_: &_| Ok::<_, crate::store::StoreError>(many.clone());
-        store.change_payment(code, change).await.unwrap();
-        assert_eq!(store.payment(code).await.unwrap().as_ref(), Some(&many));
-        assert_eq!(many.received().0, 1_100 * 2_500);
-        let refused = |payment: &crate::payment::Payment| {
-            payment.apply(Event::Cancel, at(61)).map_err(|_| crate::store::StoreError::Contended)
-        };
-        assert!(store.change_payment(code, refused).await.is_err());
-        let one_more = |payment: &_| Ok::<_, crate::store::StoreError>(counted(payment, 2_000, 1, 70));
-        let more = store.change_payment(code, one_more).await.unwrap().unwrap();
-        assert_eq!(store.payment(code).await.unwrap(), Some(more));
-    }
 }

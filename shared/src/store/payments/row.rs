@@ -2,13 +2,14 @@
 
 mod refund;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use self::refund::RefundRow;
+use super::overflow::Layout;
 use super::{DUE_SHARDS, Found};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::{Minute, Timestamp};
@@ -73,7 +74,10 @@ pub(super) struct Row {
     transfer_count: usize,
     /// Further items with the transfers that this one has no room for.
     #[serde(default, skip_serializing_if = "is_default")]
-    chunks: u32,
+    chunks: usize,
+    /// The number of the last write of each of those.
+    #[serde(default, skip_serializing_if = "is_default")]
+    chunk_versions: Vec<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     windows: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,6 +230,7 @@ impl Row {
                 .collect(),
             transfer_count: progress.transfers.len(),
             chunks: 0,
+            chunk_versions: Vec::new(),
             windows: progress.windows.iter().map(|(chain, height)| (chain.to_string(), *height)).collect(),
             ending: progress.ending.map(|ending| ending.as_str().into()),
             late_accepted_at: progress.late_accepted_at.map(|at| at.0),
@@ -244,21 +249,27 @@ impl Row {
         serde_dynamo::to_item(self).map_err(|error| StoreError::Malformed(error.to_string()))
     }
 
-    pub(super) fn transfers_mut(&mut self) -> &mut BTreeMap<String, TransferRow> {
-        &mut self.transfers
+    /// Takes those transfers out, to be written elsewhere.
+    pub(super) fn take_transfers(&mut self, ids: &BTreeSet<TransferId>) -> BTreeMap<String, TransferRow> {
+        ids.iter().filter_map(|id| self.transfers.remove_entry(id.as_str())).collect()
     }
 
-    pub(super) fn set_chunks(&mut self, chunks: u32) {
-        self.chunks = chunks;
+    pub(super) fn set_chunks(&mut self, versions: Vec<u64>) {
+        self.chunks = versions.len();
+        self.chunk_versions = versions;
     }
 
     /// The payment of an item and the transfers that lie elsewhere.
-    pub(super) fn read(item: Item, elsewhere: BTreeMap<String, TransferRow>) -> Result<Found, StoreError> {
+    pub(super) fn read(
+        item: Item,
+        elsewhere: BTreeMap<String, TransferRow>,
+        layout: Layout,
+    ) -> Result<Found, StoreError> {
         let mut row: Row =
             serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))?;
         row.transfers.extend(elsewhere);
         let version = row.version;
-        Ok(Found { payment: row.payment()?, version })
+        Ok(Found { payment: row.payment()?, version, layout })
     }
 
     fn payment(self) -> Result<Payment, StoreError> {
@@ -491,7 +502,7 @@ mod tests {
         #[test]
         fn a_payment_read_back_is_the_payment_written(payment in arb_payment(), version in 1..u64::MAX) {
             let item = Row::new(&payment, version).into_item().unwrap();
-            let read = Row::read(item, BTreeMap::new()).unwrap();
+            let read = Row::read(item, BTreeMap::new(), Layout::default()).unwrap();
             prop_assert_eq!((read.payment, read.version), (payment, version));
         }
     }

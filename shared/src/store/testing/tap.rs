@@ -122,7 +122,7 @@ impl Intercept for Tap {
 }
 
 fn is_write(target: &str) -> bool {
-    ["PutItem", "UpdateItem", "DeleteItem"].iter().any(|call| target.ends_with(call))
+    ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].iter().any(|call| target.ends_with(call))
 }
 
 /// Half units from a number that has no finer fraction.
