@@ -484,6 +484,8 @@ impl<'a, S: Source> Run<'a, S> {
         (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
     ) -> Result<Vec<u64>, WatchError> {
         let mut untold = Vec::new();
+        // A claim on the way must not move past blocks whose payments are told at the end.
+        let unmoved = cursor.clone();
         let last = self.tip.number.min(cursor.height.saturating_add(SCAN_BLOCKS));
         let heights = cursor.height.saturating_add(1)..=last;
         let scans =
@@ -499,11 +501,11 @@ impl<'a, S: Source> Run<'a, S> {
             let (same, other): (Vec<_>, Vec<_>) =
                 noted.partition(|block| block.hash == follow::kept(header.hash));
             for block in other {
-                if !self.lose(cursor, block, lookout, outcome).await? {
+                if !self.lose(&unmoved, block, lookout, outcome).await? {
                     untold.push(height);
                 }
             }
-            found.extend(self.take_in(cursor, scanned, same.first().copied(), lookout, outcome).await?);
+            found.extend(self.take_in(&unmoved, scanned, same.first().copied(), lookout, outcome).await?);
             cursor.push(&header);
             outcome.scanned = outcome.scanned.saturating_add(1);
         }
