@@ -140,6 +140,12 @@ impl Units {
         Units(self.0.saturating_add(other.0))
     }
 
+    /// What is left of these without `other`; nothing if that is more.
+    #[must_use]
+    pub fn minus(self, other: Units) -> Units {
+        Units(self.0.saturating_sub(other.0))
+    }
+
     /// Reads a decimal number of whole coins, exactly: `0.0125`. Neither signs nor exponents, and no more decimals than
     /// the coin has.
     pub fn parse(text: &str, decimals: Decimals) -> Result<Units, InvalidUnits> {

@@ -24,7 +24,7 @@ pub use quote::{QUOTE_SECONDS, Quote, Quotes};
 pub use refund::{
     CLAIM_SECONDS, ClaimHash, ClaimSecret, NotASecret, Refund, RefundReport, RefundStatus, Refundable,
 };
-pub(crate) use refund::{Claim, Confirmation, Sighting};
+pub(crate) use refund::{Claim, Confirmation, Earlier, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Metadata, Request};
 pub use status::{Refusal, Status};
 pub use transfer::{

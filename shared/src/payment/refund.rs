@@ -8,7 +8,7 @@ mod steps;
 pub use secret::{ClaimHash, ClaimSecret, NotASecret};
 pub use steps::Refundable;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BlockAt, Sequence, Standing, Status};
 use crate::chain::{ChainId, CoinId};
@@ -21,6 +21,9 @@ pub const CLAIM_SECONDS: u64 = 7 * DAY_SECONDS;
 /// Transactions kept that may be a refund. To push the real one out takes as many payments of exactly its units to
 /// exactly its address, and still does not: those that are known to be it go last.
 const SIGHTINGS: usize = 8;
+
+/// Refunds of one coin that a payment can have completed: their transactions are kept for ever.
+const REFUNDS_OF_A_COIN: usize = 50;
 
 /// How far a block's time may lie before the moment at which it was made: Bitcoin's rules allow about an hour, and no
 /// chain more than this.
@@ -59,15 +62,19 @@ impl RefundStatus {
         }
     }
 
-    /// Whether it keeps its coin from another refund, and its payment from having late money accepted.
+    /// Whether its money goes back or went, which keeps its payment from having late money accepted.
     pub fn stands(self) -> bool {
+        self.is_under_way() || self == RefundStatus::Completed
+    }
+
+    /// Whether it can still take money, which keeps its coin from another refund and its outputs from a sweep.
+    pub fn is_under_way(self) -> bool {
         match self {
             RefundStatus::Requested
             | RefundStatus::Claimed
             | RefundStatus::Confirmed
-            | RefundStatus::Sent
-            | RefundStatus::Completed => true,
-            RefundStatus::Expired | RefundStatus::Withdrawn => false,
+            | RefundStatus::Sent => true,
+            RefundStatus::Completed | RefundStatus::Expired | RefundStatus::Withdrawn => false,
         }
     }
 }
@@ -109,6 +116,17 @@ pub(crate) struct Sighting {
     pub(crate) deep_since: Option<Timestamp>,
 }
 
+/// What the refunds of the coin that were completed before gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    /// All together.
+    pub(crate) units: Units,
+    /// Their transactions: none of them is ever another refund too.
+    pub(crate) tx_ids: BTreeSet<String>,
+    /// When the last of those that ended the payment was completed.
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
 /// What a chain's watcher says of a transaction that pays a confirmed refund's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundReport {
@@ -130,7 +148,7 @@ pub struct RefundReport {
     pub standing: Standing,
 }
 
-/// The newest refund of one coin of a payment.
+/// The newest refund of one coin of a payment: the next one can be asked for when it takes no more money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     pub(crate) coin: CoinId,
@@ -147,6 +165,7 @@ pub struct Refund {
     pub(crate) named_tx: Option<String>,
     pub(crate) withdrawn_at: Option<Timestamp>,
     pub(crate) sightings: BTreeMap<String, Sighting>,
+    pub(crate) earlier: Earlier,
 }
 
 impl Refund {
@@ -182,6 +201,12 @@ impl Refund {
     /// How much goes back.
     pub fn units(&self) -> Units {
         self.units
+    }
+
+    /// How much of the coin went back by now: by this refund, if it is complete, and all before it.
+    pub fn given_back(&self) -> Units {
+        let own = self.completed().map_or(Units(0), |_| self.units);
+        self.earlier.units.plus(own)
     }
 
     /// Decimals of the coin's unit.
@@ -293,9 +318,11 @@ impl Refund {
         self.confirmation.is_some_and(|confirmation| confirmation.is_before(block))
     }
 
-    /// Takes in what a chain says of a transaction; one that does not pay exactly this refund is none of ours.
+    /// Takes in what a chain says of a transaction; one that does not pay exactly this refund, or that paid another one,
+    /// is none of ours.
     pub(super) fn merge(&mut self, report: &RefundReport) {
-        if !self.is_paid_by(&report.address, report.units) {
+        let is_spent = self.earlier.tx_ids.contains(&report.tx_id);
+        if is_spent || !self.is_paid_by(&report.address, report.units) {
             return;
         }
         let deep = match report.standing {

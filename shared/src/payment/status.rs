@@ -134,7 +134,13 @@ pub enum Refusal {
     /// Never more than was received, or than is in excess.
     #[error("The amount is more than can be refunded")]
     MoreThanRefundable,
-    /// One refund a coin.
+    /// What was given back, and by which transactions, is kept for ever.
+    #[error("This payment gave back this coin too many times")]
+    TooManyRefunds,
+    /// A transaction is one refund.
+    #[error("The transaction paid an earlier refund of this coin")]
+    PaidAnother,
+    /// One refund of a coin at a time.
     #[error("A refund of this coin is {} already", .status.as_str())]
     RefundStands {
         /// Where it stands.

@@ -114,7 +114,7 @@ fn r16_what_came_to_a_payment_that_ended_goes_back_and_then_it_is_refunded() {
             assert_eq!((&refund["status"], &refund["confirmations"]), (&json!("completed"), &json!(12)));
             assert!(refund["completed_at"].is_string() && refund["tx_id"].is_string());
             let again = ask(&shop.test, &id, json!(null)).await;
-            again.assert_refused(400, "payment_state", "A refund of this coin is completed already");
+            again.assert_refused(400, "payment_state", "Payment is refunded and holds nothing to refund");
             let detail = "Payment is refunded and cannot be cancelled";
             shop.test.cancel(&id).await.assert_refused(400, "payment_state", detail);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, ClaimHash, Confirmation, Refund, RefundReport, RefundStatus};
+use super::{Claim, ClaimHash, Confirmation, Earlier, REFUNDS_OF_A_COIN, Refund, RefundReport, RefundStatus};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::Timestamp;
 use crate::money::{Cents, Credit, Decimals, Units};
@@ -62,18 +62,23 @@ impl Payment {
 
     /// When what had come was seen to have gone back: the last of the refunds that it took.
     pub fn refunded_at(&self) -> Option<Timestamp> {
-        let ended = self.refunds().filter(|refund| refund.gives_all_back());
-        let at = ended.filter_map(Refund::completed_at).max();
+        let at = self.refunds().filter_map(Refund::ended_at).max();
         at.filter(|_| self.progress.ending == Some(Ending::Refunded))
     }
 
-    /// What can go back at `now`, by coin: all that counted of a payment that ended, the excess of an overpaid one.
+    /// How much of a coin went back by now.
+    pub fn given_back(&self, coin: &CoinId) -> Units {
+        self.refund(coin).map_or(Units(0), Refund::given_back)
+    }
+
+    /// What can go back at `now`, by coin: what counted of a payment that ended, the excess of an overpaid one; less what
+    /// went back already.
     pub fn refundable(&self, now: Timestamp) -> Result<Vec<Refundable>, Refusal> {
         let counted = self.counted_by_coin();
         let status = self.status(now);
         let all: Vec<_> = match status {
             Status::Expired | Status::Cancelled | Status::Refunded => {
-                counted.into_values().map(|counted| counted.refundable).collect()
+                counted.into_values().map(|counted| self.rest(counted.refundable)).collect()
             }
             Status::Overpaid => self.excess(&counted, now),
             Status::KycRequired | Status::Pending | Status::PartiallyPaid | Status::Paid => Vec::new(),
@@ -82,20 +87,29 @@ impl Payment {
         if some.is_empty() { Err(Refusal::NothingToRefund { status }) } else { Ok(some) }
     }
 
-    /// The excess in each coin, at the ratio at which the coin was credited, less what goes back of it in others.
+    /// What did not go back yet of what could.
+    fn rest(&self, refundable: Refundable) -> Refundable {
+        Refundable { most: refundable.most.minus(self.given_back(&refundable.coin)), ..refundable }
+    }
+
+    /// The excess in each coin, at the ratio at which the coin was credited, less what went back of it in any coin and
+    /// what goes back in others.
     fn excess(&self, counted: &BTreeMap<CoinId, Counted>, now: Timestamp) -> Vec<Refundable> {
-        let going_back = |coin: &CoinId| -> Cents {
-            let others = self.refunds().filter(|refund| refund.coin != *coin);
-            let standing = others.filter(|refund| self.refund_status(refund, now).stands());
-            let worth = standing.filter_map(|refund| {
+        let promised = |refund: &Refund, of: &CoinId| {
+            let is_other = refund.coin != *of && self.refund_status(refund, now).is_under_way();
+            refund.given_back().plus(if is_other { refund.units } else { Units(0) })
+        };
+        let going_back = |of: &CoinId| -> Cents {
+            let worth = self.refunds().filter_map(|refund| {
                 let Counted { refundable, credit } = counted.get(&refund.coin)?;
-                Some(credit.portion(refund.units, refundable.most))
+                Some(credit.portion(promised(refund, of), refundable.most))
             });
             worth.sum::<Credit>().ceil()
         };
         let of_coin = |Counted { refundable, credit }: &Counted| {
             let excess = self.overpaid().minus(going_back(&refundable.coin));
-            Refundable { most: credit.units_worth(excess, refundable.most), ..refundable.clone() }
+            let most = credit.units_worth(excess, refundable.most);
+            Refundable { most: most.min(self.rest(refundable.clone()).most), ..refundable.clone() }
         };
         counted.values().map(of_coin).collect()
     }
@@ -138,14 +152,17 @@ impl Payment {
         secret: ClaimHash,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        if let Some(known) = self.refund(coin) {
-            let status = self.refund_status(known, now);
-            if known.secret == secret {
-                return Ok(());
-            }
-            if status.stands() {
-                return Err(Refusal::RefundStands { status });
-            }
+        let known = self.refund(coin);
+        if known.is_some_and(|known| known.secret == secret) {
+            return Ok(());
+        }
+        let status = known.map(|known| self.refund_status(known, now));
+        if let Some(status) = status.filter(|status| status.is_under_way()) {
+            return Err(Refusal::RefundStands { status });
+        }
+        let earlier = known.map(Refund::next_earlier).unwrap_or_default();
+        if earlier.tx_ids.len() >= REFUNDS_OF_A_COIN {
+            return Err(Refusal::TooManyRefunds);
         }
         let Refundable { coin, chain, decimals, most, confirmations_required } =
             self.refundable_in(coin, now)?;
@@ -168,6 +185,7 @@ impl Payment {
             named_tx: None,
             withdrawn_at: None,
             sightings: BTreeMap::new(),
+            earlier,
         };
         self.progress.refunds.insert(coin, refund);
         Ok(())
@@ -248,7 +266,12 @@ impl Payment {
         let refund = self.progress.refunds.get_mut(coin).ok_or(Refusal::NoRefund)?;
         let status = refund.status(at);
         match status {
-            RefundStatus::Confirmed | RefundStatus::Sent => refund.named_tx = Some(tx_id),
+            RefundStatus::Confirmed | RefundStatus::Sent => {
+                if refund.earlier.tx_ids.contains(&tx_id) {
+                    return Err(Refusal::PaidAnother);
+                }
+                refund.named_tx = Some(tx_id);
+            }
             RefundStatus::Completed if refund.tx_id() == Some(tx_id.as_str()) => {}
             RefundStatus::Requested
             | RefundStatus::Claimed
@@ -292,42 +315,44 @@ impl Payment {
         self.conclude();
     }
 
-    /// A payment that ended is refunded once every coin that counted has gone back (R16).
+    /// A payment that ended is refunded once all that counted has gone back, in every coin to the last unit (R16).
     ///
-    /// This is an end like the others, a line that later money does not cross: only the last refund itself draws it,
-    /// never a transfer, so that the order in which transfers are reported still does not show (R22).
+    /// This is an end like the others, a line that later money does not cross: only a refund itself draws it, never a
+    /// transfer, so that the order in which transfers are reported still does not show (R22). What does show is whether a
+    /// transfer counts before the last refund is complete: then it has to go back first, and after that it is late.
     fn conclude(&mut self) {
-        let returned = |coin: &CoinId| {
-            let refund = self.refund(coin).filter(|refund| refund.gives_all_back());
-            refund.is_some_and(|refund| refund.completed_at().is_some())
-        };
-        let any = self.progress.refunds.keys().any(returned);
-        let all = self.counted().all(|transfer| returned(&transfer.movement().coin));
+        let counted = self.counted_by_coin();
+        let went_back =
+            |(coin, counted): (&CoinId, &Counted)| self.given_back(coin) >= counted.refundable.most;
+        let all = !counted.is_empty() && counted.iter().all(went_back);
         match self.progress.ending {
-            Some(Ending::Expired | Ending::Cancelled) if any && all => {
-                self.progress.ending = Some(Ending::Refunded);
-            }
+            Some(Ending::Expired | Ending::Cancelled) if all => self.progress.ending = Some(Ending::Refunded),
             Some(Ending::Expired | Ending::Cancelled | Ending::Refunded) | None => {}
         }
     }
 
     /// The refund that keeps late money from being accepted: one under way, or one that is done.
     pub(in crate::payment) fn standing_refund(&self, now: Timestamp) -> Option<RefundStatus> {
-        self.refunds().map(|refund| self.refund_status(refund, now)).find(|status| status.stands())
+        let gives = |refund: &Refund| {
+            let status = self.refund_status(refund, now);
+            let gave = refund.given_back() > Units(0);
+            if gave && !status.is_under_way() { RefundStatus::Completed } else { status }
+        };
+        self.refunds().map(gives).find(|status| status.stands())
     }
 }
 
 impl Refund {
-    /// Whether it was asked for because its payment had ended, and not for the excess of an overpaid one.
-    fn gives_all_back(&self) -> bool {
-        match self.reason {
-            Status::Expired | Status::Cancelled => true,
-            Status::KycRequired
-            | Status::Pending
-            | Status::PartiallyPaid
-            | Status::Paid
-            | Status::Overpaid
-            | Status::Refunded => false,
-        }
+    /// When it, or the last one before it, was completed of those that end a payment: not of those that gave back what
+    /// came after the end.
+    fn ended_at(&self) -> Option<Timestamp> {
+        self.completed_at().filter(|_| self.reason != Status::Refunded).max(self.earlier.ended_at)
+    }
+
+    /// What the next refund of the coin has to know of this one and those before it.
+    fn next_earlier(&self) -> Earlier {
+        let mut tx_ids = self.earlier.tx_ids.clone();
+        tx_ids.extend(self.completed().map(|(tx_id, _)| tx_id.to_owned()));
+        Earlier { units: self.given_back(), tx_ids, ended_at: self.ended_at() }
     }
 }

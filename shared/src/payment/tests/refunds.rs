@@ -170,8 +170,7 @@ proptest! {
         for (event, now) in history {
             let next = step(&payment, &event, now);
             if next.recorded_status() == Status::Refunded && payment.recorded_status() != Status::Refunded {
-                let went_back = |coin: &CoinId| next.refund(coin).is_some_and(|refund| refund.completed_at().is_some());
-                prop_assert!(next.counted().all(|transfer| went_back(&transfer.movement().coin)));
+                prop_assert!(next.counted().all(|transfer| next.given_back(&transfer.movement().coin) > Units(0)));
                 prop_assert!(next.refunds().any(|refund| refund.completed_at().is_some()));
             }
             prop_assert_eq!(next.refunded_at().is_some(), next.recorded_status() == Status::Refunded);
@@ -188,15 +187,16 @@ proptest! {
             if let Some(before) = payment.refund(&coin("ETH")) {
                 let after = next.refund(&coin("ETH")).unwrap();
                 let promise = |refund: &Refund| (refund.units(), refund.address().map(str::to_owned), refund.secret, refund.confirmed_at());
-                if before.confirmed_at().is_some() {
+                let replaced = before.secret != after.secret;
+                if before.confirmed_at().is_some() && !replaced {
                     prop_assert_eq!(promise(before), promise(after));
                 }
-                if before.completed_at().is_some() {
+                if before.completed_at().is_some() && !replaced {
                     prop_assert!(after.completed_at() <= before.completed_at());
                 }
-                let replaced = before.secret != after.secret;
-                prop_assert!(!replaced || !payment.refund_status(before, at(now)).stands());
-                if before.confirmed_at() != after.confirmed_at() {
+                prop_assert!(!replaced || !payment.refund_status(before, at(now)).is_under_way());
+                prop_assert!(before.given_back() <= after.given_back());
+                if after.confirmed_at().is_some() && before.confirmed_at().is_none() {
                     let counted: u128 = payment.counted().map(|transfer| transfer.movement().units.0).sum();
                     prop_assert!(after.units().0 <= counted);
                 }
@@ -234,9 +234,147 @@ fn r16_a_refund_goes_from_the_link_to_the_block() {
         (RefundStatus::Completed, Status::Refunded)
     );
     assert_eq!((done.refunded_at(), done.refunds_awaited().count()), (Some(at(OVER + 30)), 0));
-    // One refund a coin.
-    let again = Err(Refusal::RefundStands { status: RefundStatus::Completed });
+    let again = Err(Refusal::NothingToRefund { status: Status::Refunded });
     assert_eq!(done.apply(ask("ETH", None, 2), at(OVER + 70)), again);
+}
+
+/// A step of a payment's refunds, made out when it is its turn.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Ask(Option<u128>),
+    Give,
+    Confirm,
+    /// The transaction of this number pays the newest refund.
+    Pay(u8),
+    /// The transfer of this number counts.
+    Count(u32),
+    /// It is taken away.
+    Lose(u32),
+    Accept,
+}
+
+fn arb_move() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        4 => prop::option::of(1..4_u128).prop_map(Move::Ask),
+        4 => Just(Move::Give),
+        4 => Just(Move::Confirm),
+        6 => (0..6_u8).prop_map(Move::Pay),
+        1 => (2..5_u32).prop_map(Move::Count),
+        1 => (0..5_u32).prop_map(Move::Lose),
+        1 => Just(Move::Accept),
+    ]
+}
+
+fn make(step: Move, payment: &Payment, turn: u8, seconds: u64) -> Event {
+    let moved = |number, standing| Event::Reported(report(number, u128::from(number) + 1, seconds, standing));
+    match step {
+        Move::Ask(units) => ask("ETH", units, turn),
+        Move::Give => Event::ClaimRefund {
+            secret: payment.refund(&coin("ETH")).map_or(secret(turn), |refund| refund.secret),
+            address: PAYER.into(),
+        },
+        Move::Confirm => confirm("ETH", PAYER),
+        Move::Pay(number) => {
+            let units = payment.refund(&coin("ETH")).map_or(0, |refund| refund.units().0);
+            let deep = in_block(seconds, REQUIRED);
+            Event::RefundSeen(pays("ETH", &format!("back-{number}"), units, seconds, deep))
+        }
+        Move::Count(number) => moved(number, in_block(seconds, REQUIRED)),
+        Move::Lose(number) => moved(number, Standing::Lost { block: None, at: at(seconds) }),
+        Move::Accept => Event::AcceptLate,
+    }
+}
+
+fn units_counted(payment: &Payment) -> u128 {
+    payment.counted().map(|transfer| transfer.movement().units.0).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Kept by hand: each transaction that completes a refund, and what it gave back.
+    #[test]
+    fn r16_never_more_goes_back_than_counted_and_refunded_means_all_of_it(
+        start in prop::sample::select(vec![expired(), overpaid()]),
+        moves in prop::collection::vec(arb_move(), 0..60),
+    ) {
+        let (mut payment, mut paid) = (start, BTreeMap::new());
+        for (turn, step) in (1..).zip(moves) {
+            let seconds = OVER + 60 * u64::from(turn);
+            let event = make(step, &payment, turn, seconds);
+            let is_word_of_refund = matches!(event, Event::RefundSeen(_));
+            let Ok(next) = payment.apply(event, at(seconds)) else { continue };
+            let (before, after) = (payment.refund(&coin("ETH")), next.refund(&coin("ETH")));
+            if let Some(done) = after.filter(|refund| refund.completed_at().is_some()) {
+                let known = paid.insert(done.tx_id().unwrap().to_owned(), (done.secret, done.units().0));
+                prop_assert!(known.is_none_or(|(secret, _)| secret == done.secret), "one transaction, two refunds");
+            }
+            let sum: u128 = paid.values().map(|(_, units)| units).sum();
+            prop_assert_eq!(next.given_back(&coin("ETH")), Units(sum));
+            let is_confirmed = |refund: Option<&Refund>| refund.and_then(Refund::confirmed_at).is_some();
+            if is_confirmed(after) && !is_confirmed(before) {
+                prop_assert!(sum + refund(&next).units().0 <= units_counted(&next));
+            }
+            if is_word_of_refund && payment.recorded_status() == Status::Expired {
+                let all = units_counted(&next) > 0 && sum >= units_counted(&next);
+                prop_assert_eq!(next.recorded_status() == Status::Refunded, all);
+            }
+            if next.late_accepted_at() != payment.late_accepted_at() {
+                prop_assert_eq!(sum, 0);
+            }
+            payment = next;
+        }
+    }
+}
+
+#[test]
+fn r16_part_of_the_money_leaves_the_rest_to_go_back_too() {
+    let part =
+        follow_all(&expired(), &[ask("ETH", Some(1), 1), claim(1, PAYER), confirm("ETH", PAYER)], OVER);
+    let part = part.apply(seen("ETH", 1, OVER + 30, REQUIRED), at(OVER + 30)).unwrap();
+    assert_eq!(
+        (status(&part, OVER + 30), part.recorded_status()),
+        (RefundStatus::Completed, Status::Expired)
+    );
+    assert_eq!(part.refundable(at(OVER + 40)).unwrap()[0].most, Units(3));
+    assert_eq!(part.apply(ask("ETH", Some(4), 2), at(OVER + 40)), Err(Refusal::MoreThanRefundable));
+    // More of the coin comes, and then all of the rest goes back.
+    let more = counted(&part, 7, 2, OVER + 50);
+    let asked = more.apply(ask("ETH", None, 2), at(OVER + 60)).unwrap();
+    assert_eq!((refund(&asked).units(), asked.given_back(&coin("ETH"))), (Units(5), Units(1)));
+    let goes = Err(Refusal::LateMoneyGoesBack { status: RefundStatus::Completed });
+    let withdrawn = asked.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER + 60)).unwrap();
+    assert_eq!(withdrawn.apply(Event::AcceptLate, at(OVER + 60)), goes);
+    let sure = follow_all(&asked, &[claim(2, PAYER), confirm("ETH", PAYER)], OVER + 60);
+    let named = sure.apply(name("ETH", "back"), at(OVER + 60));
+    assert_eq!(named, Err(Refusal::PaidAnother));
+    let replayed = sure.apply(seen("ETH", 5, OVER + 90, REQUIRED), at(OVER + 90)).unwrap();
+    assert_eq!(status(&replayed, OVER + 90), RefundStatus::Confirmed);
+    let deep = Event::RefundSeen(pays("ETH", "back-2", 5, 1, in_block(OVER + 99, REQUIRED)));
+    let done = sure.apply(deep, at(OVER + 99)).unwrap();
+    assert_eq!((done.recorded_status(), done.refunded_at()), (Status::Refunded, Some(at(OVER + 99))));
+    assert_eq!(done.given_back(&coin("ETH")), Units(6));
+}
+
+#[test]
+fn r16_an_excess_that_went_back_keeps_nothing_of_what_is_left() {
+    let excess = confirmed(&overpaid(), "ETH", 1, 70).apply(seen("ETH", 2, 90, REQUIRED), at(90)).unwrap();
+    let nothing = Err(Refusal::NothingToRefund { status: Status::Overpaid });
+    assert_eq!(excess.apply(ask("ETH", None, 2), at(95)), nothing);
+    let more = counted(&excess, 1, 1, 95);
+    assert_eq!(more.refundable(at(95)).unwrap()[0].most, Units(1));
+    // The blocks of all but three units are taken back, and the payment ends.
+    let three = counted(&excess, 1, 3, 100);
+    let lost = three.apply(Event::Reported(report(0, 6, 9, Standing::Replaced)), at(110)).unwrap();
+    let ended = lost.apply(closed(1_000_000), at(LIFETIME_SECONDS)).unwrap();
+    assert_eq!(
+        (ended.recorded_status(), ended.refundable(at(OVER)).unwrap()[0].most),
+        (Status::Expired, Units(1))
+    );
+    let rest = confirmed(&ended, "ETH", 2, OVER);
+    let rest =
+        rest.apply(Event::RefundSeen(pays("ETH", "rest", 1, 1, in_block(OVER + 9, REQUIRED))), at(OVER + 9));
+    assert_eq!(rest.unwrap().recorded_status(), Status::Refunded);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A refund as a part of its payment's item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{StandingRow, chain_id, coin_id, decimals, hash, is_default, malformed, units};
 use crate::chain::CoinId;
 use crate::moment::Timestamp;
-use crate::payment::{Claim, ClaimHash, Confirmation, Refund, Sequence, Sighting, Status};
+use crate::payment::{Claim, ClaimHash, Confirmation, Earlier, Refund, Sequence, Sighting, Status};
 use crate::store::StoreError;
 
 /// Of the claim link's secret only the hash is here.
@@ -36,6 +36,17 @@ pub(super) struct RefundRow {
     withdrawn_at: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     seen: BTreeMap<String, SightingRow>,
+    /// What earlier refunds of the coin gave back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier: Option<EarlierRow>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct EarlierRow {
+    units: String,
+    txs: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -68,6 +79,7 @@ impl RefundRow {
             tx: refund.named_tx.clone(),
             withdrawn_at: refund.withdrawn_at.map(|at| at.0),
             seen: sightings.map(|(tx, sighting)| (tx.clone(), SightingRow::new(sighting))).collect(),
+            earlier: EarlierRow::new(&refund.earlier),
         };
         (refund.coin.to_string(), row)
     }
@@ -99,8 +111,26 @@ impl RefundRow {
             named_tx: self.tx,
             withdrawn_at: self.withdrawn_at.map(Timestamp),
             sightings: sightings.collect(),
+            earlier: self.earlier.map(EarlierRow::earlier).transpose()?.unwrap_or_default(),
         };
         Ok((coin, refund))
+    }
+}
+
+impl EarlierRow {
+    /// None for the first refund of a coin.
+    fn new(earlier: &Earlier) -> Option<EarlierRow> {
+        let row = || EarlierRow {
+            units: earlier.units.0.to_string(),
+            txs: earlier.tx_ids.clone(),
+            ended_at: earlier.ended_at.map(|at| at.0),
+        };
+        (*earlier != Earlier::default()).then(row)
+    }
+
+    fn earlier(self) -> Result<Earlier, StoreError> {
+        let (units, ended_at) = (units(&self.units)?, self.ended_at.map(Timestamp));
+        Ok(Earlier { units, tx_ids: self.txs, ended_at })
     }
 }
 
