@@ -209,6 +209,11 @@ impl Refund {
         self.earlier.units.plus(own)
     }
 
+    /// Whether any of the coin went back before it.
+    pub fn is_followup(&self) -> bool {
+        self.earlier.units > Units(0)
+    }
+
     /// Decimals of the coin's unit.
     pub fn decimals(&self) -> Decimals {
         self.decimals
@@ -274,9 +279,16 @@ impl Refund {
     }
 
     /// Whether a transaction that pays its address can say no more: it lies deep enough, or it is none of ours.
+    ///
+    /// One in a block before the confirmation is never the refund, and yet lies deep enough some day: else its block
+    /// would wait for ever.
     pub fn is_settled(&self, tx_id: &str) -> bool {
-        let known = self.sightings.get(tx_id);
-        self.completed().is_some() || known.is_none_or(|sighting| sighting.deep_since.is_some())
+        let is_deep = |sighting: &Sighting| match sighting.latest.1 {
+            Standing::InBlock { confirmations, .. } => confirmations >= self.confirmations_required,
+            Standing::Unconfirmed { .. } | Standing::Lost { .. } | Standing::Replaced => false,
+        };
+        let says_no_more = |sighting: &Sighting| sighting.deep_since.is_some() || is_deep(sighting);
+        self.completed().is_some() || self.sightings.get(tx_id).is_none_or(says_no_more)
     }
 
     /// Whether a movement is what was confirmed: that address, those units.

@@ -523,6 +523,18 @@ fn only_that_address_those_units_and_a_block_after_the_confirmation_are_the_refu
 }
 
 #[test]
+fn a_block_before_the_confirmation_says_no_more_once_it_is_deep() {
+    let sure = confirmed(&expired(), "ETH", 1, OVER);
+    let seen_before = |confirmations| {
+        let report = pays("ETH", "back", 4, 1, in_block(OVER - 60, confirmations));
+        let next = sure.apply(Event::RefundSeen(report), at(OVER + 900)).unwrap();
+        (status(&next, OVER + 900), refund(&next).is_settled("back"))
+    };
+    assert_eq!(seen_before(REQUIRED - 1), (RefundStatus::Confirmed, false));
+    assert_eq!(seen_before(REQUIRED), (RefundStatus::Confirmed, true));
+}
+
+#[test]
 fn a_block_above_what_was_scanned_is_after_the_confirmation_whatever_its_clock_says() {
     let claimed = follow_all(&expired(), &[ask("ETH", None, 1), claim(1, PAYER)], OVER);
     let scanned = Event::ConfirmRefund { coin: coin("ETH"), address: PAYER.into(), scanned: Some(100) };
