@@ -1,6 +1,5 @@
 //! Unspent outputs of a chain like Bitcoin, as one transaction to sign (BIP174).
 
-use futures_util::future::join_all;
 use serde::Serialize;
 use shared::app::App;
 use shared::chain::CoinId;
@@ -8,10 +7,10 @@ use shared::chain::address::ExtendedKey;
 use shared::chain::bitcoin::{Network, bitcoin_script};
 use shared::chain::psbt::{MAX_INPUTS, Spendable, sweep};
 use shared::http::{self, ApiError, Call, Caller};
-use shared::moment::Timestamp;
-use shared::payment::{Mode, Payment, Transfer, TransferState};
+use shared::payment::{Mode, Transfer, TransferState};
 use shared::store::NotedWallet;
 
+use crate::Full;
 use crate::order::Order;
 
 /// The transaction, and what it moves.
@@ -21,50 +20,39 @@ pub struct Outputs {
     inputs: usize,
     amount: Option<String>,
     fee_rate_sat_vb: u64,
-    left_out: Vec<LeftOut>,
-}
-
-/// Money that is not moved, and why.
-#[derive(Debug, Serialize)]
-struct LeftOut {
-    payment: String,
-    because: &'static str,
 }
 
 /// The transaction that moves what lies at these wallets; with the position after which the next one goes on, if not all of
 /// them fit into this one.
-pub async fn unsigned(
+pub fn unsigned(
     app: &App,
     call: &Call<Caller>,
-    wallets: &[NotedWallet],
+    wallets: &[Full],
     order: &Order<'_>,
     network: Network,
 ) -> http::Result<(Outputs, Option<String>)> {
     let keys = keys(app, &call.who);
-    let read = wallets.iter().map(|noted| app.store.payment(noted.code));
-    let mut found = Found { spendable: Vec::new(), left_out: Vec::new() };
+    let mut spendable: Vec<Spendable> = Vec::new();
     let mut last: Option<String> = None;
     let mut cut = None;
-    for (noted, payment) in wallets.iter().zip(join_all(read).await) {
-        let Some(payment) = payment? else { continue };
-        let outputs = found.outputs(&payment, noted, &order.coin.id, &keys, network, call.at);
-        let together = found.spendable.len().saturating_add(outputs.len());
+    for full in wallets {
+        let outputs = outputs(full, &order.coin.id, &keys, network);
+        let together = spendable.len().saturating_add(outputs.len());
         if together > MAX_INPUTS && last.is_some() {
             cut = last;
             break;
         }
-        found.spendable.extend(outputs);
-        last = Some(noted.position());
+        spendable.extend(outputs);
+        last = Some(full.noted.position());
     }
     let script = bitcoin_script(&order.to, network).map_err(ApiError::internal)?;
     // Too little to pay for its own way is left where it is.
-    let swept = sweep(found.spendable, script, order.fee_rate).ok();
+    let swept = sweep(spendable, script, order.fee_rate).ok();
     let outputs = Outputs {
         inputs: swept.as_ref().map_or(0, |swept| swept.inputs),
         amount: swept.as_ref().map(|swept| swept.units.display(order.coin.decimals)),
         psbt: swept.map(|swept| swept.psbt),
         fee_rate_sat_vb: order.fee_rate,
-        left_out: found.left_out,
     };
     Ok((outputs, cut))
 }
@@ -78,36 +66,19 @@ fn keys(app: &App, who: &Caller) -> Vec<ExtendedKey> {
     current.into_iter().filter_map(|xpub| xpub.parse().ok()).collect()
 }
 
-struct Found {
-    spendable: Vec<Spendable>,
-    left_out: Vec<LeftOut>,
-}
-
-impl Found {
-    /// What of a payment can be moved from an address.
-    fn outputs(
-        &mut self,
-        payment: &Payment,
-        noted: &NotedWallet,
-        coin: &CoinId,
-        keys: &[ExtendedKey],
-        network: Network,
-        now: Timestamp,
-    ) -> Vec<Spendable> {
-        // A refund spends from these very outputs; two transactions with the same inputs cannot both happen.
-        if payment.refund(coin).is_some_and(|refund| payment.refund_status(refund, now).stands()) {
-            let (payment, because) =
-                (noted.code.to_string(), "a refund of this coin is under way or was paid");
-            self.left_out.push(LeftOut { payment, because });
-            return Vec::new();
-        }
-        let here = payment.transfers().filter(|transfer| {
-            let movement = transfer.movement();
-            let counts = payment.state(transfer) == TransferState::Counted;
-            counts && movement.coin == *coin && movement.address == noted.wallet.given.address
-        });
-        here.filter_map(|transfer| spendable(transfer, noted, keys, network)).collect()
-    }
+/// What can be moved from an address.
+fn outputs(
+    Full { noted, payment }: &Full,
+    coin: &CoinId,
+    keys: &[ExtendedKey],
+    network: Network,
+) -> Vec<Spendable> {
+    let here = payment.transfers().filter(|transfer| {
+        let movement = transfer.movement();
+        let counts = payment.state(transfer) == TransferState::Counted;
+        counts && movement.coin == *coin && movement.address == noted.wallet.given.address
+    });
+    here.filter_map(|transfer| spendable(transfer, noted, keys, network)).collect()
 }
 
 /// The output that a transfer is, by its key `chain:txid:vout`; none for one that was only simulated.

@@ -55,6 +55,13 @@ impl Payment {
         self.refunds().filter(|refund| refund.confirmation.is_some() && refund.completed_at().is_none())
     }
 
+    /// Whether a refund may still take what lies at the payment's addresses on a chain: whoever moves that away takes it
+    /// from the refund.
+    pub fn needs_money_on(&self, chain: &ChainId, now: Timestamp) -> bool {
+        let mut here = self.refunds().filter(|refund| refund.chain == *chain);
+        here.any(|refund| self.refund_status(refund, now).is_under_way())
+    }
+
     /// Whether an address was given out for this payment, on whichever chain.
     pub fn owns_address(&self, address: &str) -> bool {
         self.progress.addresses.iter().any(|given| given.address.eq_ignore_ascii_case(address))
