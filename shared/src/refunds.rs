@@ -1,9 +1,11 @@
 //! Giving money back: what the functions of refunds share.
 
 use crate::app::App;
-use crate::chain::{Chain, Coin, CoinId};
+use crate::chain::psbt::DUST;
+use crate::chain::{Chain, Coin, CoinId, Family};
 use crate::http::{ApiError, Call, Caller, OneRefund, Plain, Reply, Result};
 use crate::moment::Timestamp;
+use crate::money::Units;
 use crate::payment::{ClaimSecret, Code, Event, InvalidParameter, Payment, Refund, Refusal};
 use crate::store::{AwaitedPayout, Found};
 
@@ -18,6 +20,14 @@ pub fn claim_path(code: Code, secret: &ClaimSecret) -> String {
 /// The coin that the path of a call names.
 pub fn coin<Who>(call: &Call<Who>) -> Result<CoinId> {
     call.parameter("coin").and_then(CoinId::new).ok_or_else(|| Refusal::NoRefund.into())
+}
+
+/// The least that can be sent of a coin: nodes of Bitcoin's kind pass nothing on that costs more to spend than it holds.
+pub fn least(app: &App, coin: &CoinId) -> Units {
+    match app.settings.chains.coin(coin).map(|(chain, _)| chain.family) {
+        Some(Family::Bitcoin { .. }) => DUST,
+        Some(Family::Evm { .. }) | None => Units(1),
+    }
 }
 
 /// The refund of a coin.

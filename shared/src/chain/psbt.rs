@@ -15,7 +15,7 @@ use crate::money::Units;
 pub const MAX_INPUTS: usize = 500;
 
 /// Below this an output costs more to spend than it holds, and nodes refuse it; the greatest of their limits.
-const DUST: Units = Units(546);
+pub const DUST: Units = Units(546);
 
 /// Bytes of a transaction that hold neither inputs nor outputs; of an input that spends a key's witness output; of an
 /// output beside its script. Those that the witness discount touches are rounded up.
@@ -74,12 +74,17 @@ pub enum NoPsbt {
     TooLarge,
 }
 
-/// The transaction that makes a payment from `spendable`, the largest first, in base64.
+/// The transaction that makes a payment from `spendable`, in base64: the first of them always, then the largest.
+///
+/// Whoever asks again when more has come gets another transaction, and as both spend the first, only one of them can ever
+/// be in a block.
 ///
 /// What is paid arrives whole: the fee comes from the change, or from inputs that the signer's wallet adds. Beyond
 /// the fee that was asked for, only what is too little to be change is left to the miners.
 pub fn spend(mut spendable: Vec<Spendable>, spending: &Spending) -> Result<String, NoPsbt> {
-    spendable.sort_unstable_by_key(|output| (std::cmp::Reverse(output.units), output.outpoint));
+    if let Some((_, rest)) = spendable.split_first_mut() {
+        rest.sort_unstable_by_key(|output| (std::cmp::Reverse(output.units), output.outpoint));
+    }
     spendable.truncate(MAX_INPUTS);
     let (inputs, total) = select(&spendable, spending);
     let surplus = total.0.checked_sub(spending.units.0).ok_or(NoPsbt::NotCovered)?;
@@ -216,6 +221,14 @@ mod tests {
         assert_eq!((psbt.inputs.len(), psbt.outputs.len()), (1, 2));
         // 11 + 68 + 2 × 31 bytes.
         assert_eq!(paid(&psbt), (50_000, 50_000 - 1_410));
+    }
+
+    #[test]
+    fn what_is_asked_for_again_spends_what_the_first_answer_spent() {
+        let first = read(&spend(vec![spendable(1, 700)], &spending(600, None, true)).unwrap());
+        let more = vec![spendable(1, 700), spendable(2, 9_000)];
+        let again = read(&spend(more, &spending(600, None, true)).unwrap());
+        assert_eq!(first.unsigned_tx.input[0].previous_output, again.unsigned_tx.input[0].previous_output);
     }
 
     proptest! {

@@ -28,11 +28,12 @@ pub struct Asked {
     pub claim_url: String,
 }
 
-/// What only the call that confirms a refund tells: how the merchant's own wallet pays it.
+/// What only the call that confirms a refund tells: how the merchant's own wallet pays it. Nothing once a block holds its
+/// transaction, so that no wallet pays it again.
 #[derive(Debug, Serialize)]
 pub struct Payable {
     /// Address and amount for a wallet to open (EIP-681, BIP21).
-    pub payment_link: String,
+    pub payment_link: Option<String>,
     /// A transaction to sign (BIP174), where the coin has such a thing.
     pub psbt: Option<String>,
 }

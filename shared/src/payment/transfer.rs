@@ -240,6 +240,11 @@ impl Transfer {
         self.first_block.map(|(_, block)| block)
     }
 
+    /// When it was first reported deep enough.
+    pub fn deep_since(&self) -> Option<Timestamp> {
+        self.deep_since
+    }
+
     /// When it was first seen outside a block.
     pub fn unconfirmed_at(&self) -> Option<Timestamp> {
         self.unconfirmed_at

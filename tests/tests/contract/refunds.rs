@@ -113,6 +113,8 @@ fn r16_what_came_to_a_payment_that_ended_goes_back_and_then_it_is_refunded() {
             let [refund] = listed(&shop.test, &id).await.try_into().unwrap();
             assert_eq!((&refund["status"], &refund["confirmations"]), (&json!("completed"), &json!(12)));
             assert!(refund["completed_at"].is_string() && refund["tx_id"].is_string());
+            let late = confirm(&shop.test, &id, "ETH").await.refund();
+            assert_eq!((&late["payment_link"], &late["psbt"]), (&json!(null), &json!(null)));
             let again = ask(&shop.test, &id, json!(null)).await;
             again.assert_refused(400, "payment_state", "Payment is refunded and holds nothing to refund");
             let detail = "Payment is refunded and cannot be cancelled";
@@ -130,9 +132,18 @@ fn r16_refunding_an_excess_leaves_overpaid() {
         more.assert_refused(400, "invalid_parameter", "amount must be at most 0.002");
         let refund = confirmed(product, &shop.test, &id, "ETH").await;
         assert_eq!((&refund["amount"], &refund["status"]), (&json!("0.002"), &json!("confirmed")));
+        product.local.streams_idle().await.unwrap();
+        let sweep = async || {
+            let body = json!({ "coin": "ETH", "to": OTHER }).to_string();
+            let swept = shop.test.post("/api/v1/wallets/sweep", &body).await.json()["sweep"].clone();
+            let many = |field: &str| swept[field].as_array().unwrap().len();
+            (many("transactions"), many("left_out"))
+        };
+        assert_eq!(sweep().await, (0, 1), "the refund needs what lies there");
         let done = play(&shop.test, &id, &[json!({ "scenario": "refund", "coin": "ETH" })]).await;
         assert_eq!((done.field("status"), done.field("refunded_at")), (json!("overpaid"), json!(null)));
         assert_eq!(listed(&shop.test, &id).await[0]["status"], "completed");
+        assert_eq!(sweep().await, (1, 0), "what is left is the merchant's");
         for (id, status) in
             [(received(&shop.test, 100).await, "paid"), (received(&shop.test, 40).await, "partially_paid")]
         {

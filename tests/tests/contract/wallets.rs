@@ -115,6 +115,7 @@ fn r24_a_sweep_is_for_the_merchants_own_wallet_to_sign() {
                 "key": key.fingerprint(), "path": "0/1", "from": address(1), "to": to, "value": "3979000000000000",
                 "data": "0x", "gas_limit": 21_000, "available": "4000000000000000",
             }],
+            "left_out": [],
         });
         assert_eq!(ether["sweep"], expected);
         let dollars = sweep(&json!({ "coin": "USDC", "to": to })).await.json()["sweep"].clone();
@@ -159,6 +160,8 @@ fn r24_outputs_are_swept_by_one_transaction_to_sign_without_those_that_a_refund_
         let last = made.pop().unwrap();
         assert_eq!(shop.test.read(last["id"].as_str().unwrap()).await.field("status"), "overpaid");
         let path = format!("{PAYMENTS}/{}/refunds", last["id"].as_str().unwrap());
+        let dust = shop.test.post(&path, r#"{"coin": "BTC", "amount": "0.00000545"}"#).await;
+        dust.assert_refused(400, "invalid_parameter", "amount must be at least 0.00000546");
         let asked = shop.test.post(&path, r#"{"coin": "BTC"}"#).await;
         assert!(asked.status < 300, "{}", asked.text);
         product.local.streams_idle().await.unwrap();

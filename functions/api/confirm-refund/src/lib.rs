@@ -33,10 +33,10 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
     refunds::await_payout(app, &next, refunds::refund(&next, &coin)?, call.at).await?;
     let payment = refunds::change(app, found, call.at, decide).await?;
     let refund = refunds::refund(&payment, &coin)?;
-    let payable = Payable {
-        payment_link: link_to(&step.address, refund.units(), chain, asset, payment.mode()),
-        psbt: transaction::unsigned(app, &call.who.account, &payment, refund, chain, &step.funding),
-    };
+    let is_paid = refund.confirmations() > 0;
+    let link = || link_to(&step.address, refund.units(), chain, asset, payment.mode());
+    let psbt = || transaction::unsigned(app, &call.who.account, &payment, refund, chain, &step.funding);
+    let payable = Payable { payment_link: (!is_paid).then(link), psbt: (!is_paid).then(psbt).flatten() };
     Reply::ok(&OneRefund::new(&payment, refund, payable, call.at))
 }
 

@@ -19,8 +19,9 @@ pub struct Funding {
     pub change: Option<String>,
 }
 
-/// The transaction in base64; `None` where there is none: on other chains, for transfers that were only simulated, and
-/// when something would be left over that has nowhere to go.
+/// The transaction in base64; `None` where there is none: on other chains, for transfers that were only simulated, when
+/// something would be left over that has nowhere to go, and after another refund, whose transaction spent some of the
+/// same outputs.
 pub fn unsigned(
     app: &App,
     account: &Account,
@@ -29,6 +30,9 @@ pub fn unsigned(
     chain: &Chain,
     funding: &Funding,
 ) -> Option<String> {
+    if refund.is_followup() {
+        return None;
+    }
     let network = match (chain.family, payment.mode()) {
         (Family::Evm { .. }, _) => return None,
         (Family::Bitcoin { network, .. }, Mode::Live) => network,
@@ -42,6 +46,10 @@ pub fn unsigned(
     let counted = payment.transfers().filter(|transfer| {
         transfer.movement().coin == *refund.coin() && payment.state(transfer) == TransferState::Counted
     });
+    let mut counted: Vec<_> = counted.collect();
+    // The oldest first: whoever confirms again is to get a transaction that cannot be there beside the first.
+    counted.sort_by_key(|transfer| (transfer.deep_since(), transfer.movement().id.clone()));
+    let counted = counted.into_iter();
     let spendable = counted.filter_map(|transfer| spendable(payment, transfer, key.as_ref(), network));
     let script = |address: &str| bitcoin_script(address, network).ok();
     let change = match funding.change.as_deref() {

@@ -21,7 +21,7 @@ pub async fn request_refund(app: &App, call: Call<Caller>) -> http::Result {
     let wish = Wish::parse(call.json()?)?;
     let found = call.find(app).await?;
     let secret = ClaimSecret::new(app.random()?);
-    let decide = |payment: &Payment| wish.ask(payment, secret.hash(), call.at);
+    let decide = |payment: &Payment| wish.ask(app, payment, secret.hash(), call.at);
     let payment = refunds::change(app, found, call.at, decide).await?;
     let refund = payment.refund_of_secret(secret.hash()).ok_or(Refusal::NoRefund)?;
     let path = refunds::claim_path(payment.id().code(), &secret);
@@ -46,14 +46,14 @@ impl Wish {
         Ok(Wish { coin: coin.map(named).transpose()?, amount })
     }
 
-    fn ask(&self, payment: &Payment, secret: ClaimHash, now: Timestamp) -> http::Result<Payment> {
+    fn ask(&self, app: &App, payment: &Payment, secret: ClaimHash, now: Timestamp) -> http::Result<Payment> {
         if payment.refund_of_secret(secret).is_some() {
             // Our own write, retried: what can still go back is less by it.
             return Ok(payment.clone());
         }
         let refundable = self.choose(payment.refundable(now)?)?;
-        let units = self.units(&refundable)?;
-        Ok(payment.apply(Event::RequestRefund { coin: refundable.coin, units, secret }, now)?)
+        let units = self.units(&refundable, refunds::least(app, &refundable.coin))?;
+        Ok(payment.apply(Event::RequestRefund { coin: refundable.coin, units: Some(units), secret }, now)?)
     }
 
     /// The coin that was named, or the only one.
@@ -68,15 +68,18 @@ impl Wish {
         all.into_iter().find(wanted).ok_or_else(|| InvalidParameter::new("coin", rule))
     }
 
-    fn units(&self, refundable: &Refundable) -> Result<Option<Units>, InvalidParameter> {
-        let Some(amount) = &self.amount else { return Ok(None) };
+    fn units(&self, refundable: &Refundable, least: Units) -> Result<Units, InvalidParameter> {
         let (decimals, most) = (refundable.decimals, refundable.most);
         let invalid = |rule: String| InvalidParameter::new("amount", rule);
         let rule = || format!("must be a positive number with at most {} decimals", decimals.get());
-        let units = Units::parse(amount, decimals).map_err(|_| invalid(rule()))?;
+        let parse = |amount| Units::parse(amount, decimals).map_err(|_| invalid(rule()));
+        let units = self.amount.as_deref().map_or(Ok(most), parse)?;
+        if units < least {
+            return Err(invalid(format!("must be at least {}", least.display(decimals))));
+        }
         if units > most {
             return Err(invalid(format!("must be at most {}", most.display(decimals))));
         }
-        Ok(Some(units))
+        Ok(units)
     }
 }
