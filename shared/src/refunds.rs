@@ -80,11 +80,67 @@ pub async fn await_payout(app: &App, payment: &Payment, refund: &Refund, now: Ti
     if !payment.is_live() || refund.completed_at().is_some() {
         return Ok(());
     }
-    let payout = AwaitedPayout {
+    Ok(app.store.await_payout(refund.chain(), &awaited(payment, refund), now).await?)
+}
+
+fn awaited(payment: &Payment, refund: &Refund) -> AwaitedPayout {
+    AwaitedPayout {
         code: payment.id().code().to_string(),
         coin: refund.coin().to_string(),
         address: refund.address().unwrap_or_default().to_owned(),
         units: refund.units().0.to_string(),
-    };
-    Ok(app.store.await_payout(refund.chain(), &payout, now).await?)
+    }
+}
+
+/// A transaction that the merchant names, and what was seen of it when it was made this refund's.
+///
+/// One that no block was seen to hold is made the refund's by whoever sees it.
+pub struct Named<'a> {
+    coin: &'a CoinId,
+    tx_id: &'a str,
+    outputs: Option<u32>,
+}
+
+impl<'a> Named<'a> {
+    /// Makes a transaction that was seen the refund's, unless it is another's.
+    pub async fn claim(
+        app: &App,
+        payment: &Payment,
+        coin: &'a CoinId,
+        tx_id: &'a str,
+        now: Timestamp,
+    ) -> Result<Named<'a>> {
+        let refund = refund(payment, coin)?;
+        let outputs = refund.outputs(tx_id);
+        if let Some(outputs) = outputs {
+            // Nothing is taken for what is refused anyway.
+            let (coin, tx_id) = (coin.clone(), tx_id.to_owned());
+            payment.apply(Event::NameRefundTransaction { coin, tx_id: tx_id.clone() }, now)?;
+            let payout = awaited(payment, refund);
+            if !app.store.claim_transaction(refund.chain(), &tx_id, &payout, outputs).await? {
+                return Err(Refusal::PaysAnother.into());
+            }
+        }
+        Ok(Named { coin, tx_id, outputs })
+    }
+
+    /// What naming it does to the payment; not if it was seen meanwhile, because then it must be made the refund's first.
+    pub fn apply(&self, payment: &Payment, now: Timestamp) -> Result<Payment> {
+        if payment.refund(self.coin).and_then(|refund| refund.outputs(self.tx_id)) != self.outputs {
+            return Err(ApiError::Busy);
+        }
+        let (coin, tx_id) = (self.coin.clone(), self.tx_id.to_owned());
+        Ok(payment.apply(Event::NameRefundTransaction { coin, tx_id }, now)?)
+    }
+
+    /// Gives back the transaction that was named `before`, if this is another.
+    pub async fn release(&self, app: &App, before: &Payment) -> Result<()> {
+        let refund = refund(before, self.coin)?;
+        let former = refund.named_tx().filter(|former| *former != self.tx_id);
+        if let Some((former, outputs)) = former.and_then(|tx| Some((tx, refund.outputs(tx)?))) {
+            let payout = awaited(before, refund);
+            app.store.release_transaction(refund.chain(), former, &payout, outputs).await?;
+        }
+        Ok(())
+    }
 }

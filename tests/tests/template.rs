@@ -42,12 +42,12 @@ const RIGHTS: [(&str, &str); 25] = [
     (
         "confirm-refund",
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
-         AddressesTable PutItem, ChainsTable BatchGetItem PutItem",
+         AddressesTable PutItem, ChainsTable BatchGetItem DeleteItem PutItem",
     ),
     (
         "name-refund-transaction",
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
-         AddressesTable PutItem",
+         AddressesTable PutItem, ChainsTable DeleteItem PutItem",
     ),
     (
         "withdraw-refund",

@@ -110,6 +110,8 @@ impl Confirmation {
 pub(crate) struct Sighting {
     /// Whether it spends from the payment's own addresses.
     pub(crate) from_payment: bool,
+    /// How many such payments it makes: as many refunds of that size to that address it can be.
+    pub(crate) outputs: u32,
     /// The latest knowledge of where it is.
     pub(crate) latest: (Sequence, Standing),
     /// The earliest report of it being deep enough in a block after the confirmation.
@@ -140,6 +142,8 @@ pub struct RefundReport {
     pub units: Units,
     /// Whether it spends from the payment's own addresses.
     pub from_payment: bool,
+    /// How many outputs, or movements, of that size to that address it has.
+    pub outputs: u32,
     /// When, in the watcher's order.
     pub sequence: Sequence,
     /// By the watcher's clock.
@@ -291,14 +295,23 @@ impl Refund {
         self.completed().is_some() || self.sightings.get(tx_id).is_none_or(says_no_more)
     }
 
+    /// How many such payments a transaction makes, if it was seen.
+    pub fn outputs(&self, tx_id: &str) -> Option<u32> {
+        self.sightings.get(tx_id).map(|sighting| sighting.outputs)
+    }
+
+    /// Whether a transaction is the refund, and not somebody else's payment of the same size, once it is seen.
+    pub fn takes(&self, tx_id: &str, from_payment: bool) -> bool {
+        from_payment || self.named_tx.as_deref() == Some(tx_id)
+    }
+
     /// Whether a movement is what was confirmed: that address, those units.
     pub fn is_paid_by(&self, address: &str, units: Units) -> bool {
         self.confirmation.is_some() && units == self.units && self.address() == Some(address)
     }
 
-    /// Whether a transaction is the refund and not somebody else's payment of the same size.
     fn is_it(&self, tx_id: &str, sighting: &Sighting) -> bool {
-        sighting.from_payment || self.named_tx.as_deref() == Some(tx_id)
+        self.takes(tx_id, sighting.from_payment)
     }
 
     fn own_sightings(&self) -> impl Iterator<Item = (&str, &Sighting)> {
@@ -344,7 +357,8 @@ impl Refund {
             Standing::Unconfirmed { .. } | Standing::Lost { .. } | Standing::Replaced => false,
         };
         let latest = (report.sequence, report.standing);
-        let new = Sighting { from_payment: report.from_payment, latest, deep_since: None };
+        let (from_payment, outputs) = (report.from_payment, report.outputs);
+        let new = Sighting { from_payment, outputs, latest, deep_since: None };
         let known = self.sightings.entry(report.tx_id.clone()).or_insert(new);
         known.from_payment |= report.from_payment;
         known.latest = known.latest.max(latest);

@@ -140,6 +140,9 @@ pub enum Refusal {
     /// A transaction is one refund.
     #[error("The transaction paid an earlier refund of this coin")]
     PaidAnother,
+    /// The same, of whichever payment.
+    #[error("The transaction pays another refund")]
+    PaysAnother,
     /// One refund of a coin at a time.
     #[error("A refund of this coin is {} already", .status.as_str())]
     RefundStands {

@@ -43,8 +43,13 @@ impl<S: Source> Run<'_, S> {
         payouts: &[Payout],
         awaited: &[AwaitedPayout],
     ) -> Result<Vec<TouchedPayout>, WatchError> {
-        let mut found = Vec::new();
+        let mut found: Vec<TouchedPayout> = Vec::new();
         for payout in payouts {
+            let is_alike = |other: &&Payout| {
+                (&other.tx_id, &other.to, &other.coin, other.units)
+                    == (&payout.tx_id, &payout.to, &payout.coin, payout.units)
+            };
+            let outputs = payouts.iter().filter(is_alike).count();
             let fits = |awaited: &&AwaitedPayout| {
                 let is_exact = awaited.units == payout.units.0.to_string();
                 let is_coin = awaited.coin == payout.coin.as_str();
@@ -55,7 +60,12 @@ impl<S: Source> Run<'_, S> {
                 let Some(payment) = self.watcher.store.payment(code).await? else { continue };
                 let from_payment = self.comes_from(&payment, &payout.from);
                 let (awaited, tx) = (awaited.clone(), payout.tx_id.clone());
-                found.push(TouchedPayout { awaited, tx, from_payment });
+                let outputs = u32::try_from(outputs).unwrap_or(u32::MAX);
+                let touched = TouchedPayout { awaited, tx, from_payment, outputs };
+                match found.iter_mut().find(|known| known.is_of(&touched)) {
+                    Some(known) => known.from_payment |= from_payment,
+                    None => found.push(touched),
+                }
             }
         }
         Ok(found)
@@ -102,15 +112,33 @@ impl<S: Source> Run<'_, S> {
             address: payout.awaited.address.clone(),
             units: Units(payout.awaited.units.parse().map_err(|_| malformed())?),
             from_payment: payout.from_payment,
+            outputs: payout.outputs,
             sequence: self.sequence(fate.is_there()),
             at: self.started_at,
             standing: self.standing(fate, depth),
         };
+        let takes = |payment: &Payment| takes(payment, &report);
+        let is_taken = takes(&found.payment);
+        if is_taken && fate.is_there() && !self.claim_for(payout).await? {
+            tracing::warn!(
+                code = payout.awaited.code,
+                tx = payout.tx,
+                "the transaction is another refund already"
+            );
+            return Ok(true);
+        }
         let see = |payment: &Payment| payment.apply(Event::RefundSeen(report.clone()), self.started_at);
         let Ok(next) = see(&found.payment) else { return Ok(true) };
         self.keep_watching(&found.payment, &next).await?;
-        // A chain is never refused.
-        let told = |payment: &Payment| Ok::<_, StoreError>(see(payment).unwrap_or_else(|_| payment.clone()));
+        // A chain is never refused. A transaction that was named meanwhile is claimed first, by the next run.
+        let told = |payment: &Payment| {
+            let is_new = takes(payment) && !is_taken;
+            if is_new {
+                Err(StoreError::Contended)
+            } else {
+                Ok(see(payment).unwrap_or_else(|_| payment.clone()))
+            }
+        };
         let payment = store.change_found(found, told).await?;
         let Some(refund) = payment.refund(&report.coin) else { return Ok(true) };
         if refund.completed_at().is_some() {
@@ -118,6 +146,18 @@ impl<S: Source> Run<'_, S> {
         }
         Ok(!fate.is_there() || refund.is_settled(&payout.tx))
     }
+
+    async fn claim_for(&self, payout: &TouchedPayout) -> Result<bool, StoreError> {
+        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
+        store.claim_transaction(chain, &payout.tx, &payout.awaited, payout.outputs).await
+    }
+}
+
+/// Whether a transaction that pays a refund is that refund, and not only like it.
+fn takes(payment: &Payment, report: &RefundReport) -> bool {
+    let refund = payment.refund(&report.coin);
+    let paid = refund.filter(|refund| refund.is_paid_by(&report.address, report.units));
+    paid.is_some_and(|refund| refund.takes(&report.tx_id, report.from_payment))
 }
 
 fn malformed() -> StoreError {

@@ -12,7 +12,7 @@ use shared::keys::Scope;
 use shared::moment::Timestamp;
 use shared::pay::link_to;
 use shared::payment::{Event, Fields, InvalidParameter, Payment, Refusal};
-use shared::refunds;
+use shared::refunds::{self, Named};
 
 use transaction::Funding;
 
@@ -28,10 +28,18 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
     let (chain, asset) = refunds::place(app, &coin)?;
     let step = word.check(app, chain, &coin, &found.payment)?;
     let scanned = scanned(app, chain, &coin, &found.payment, call.at).await?;
-    let decide = |payment: &Payment| step.take(payment, &coin, scanned, call.at);
+    let before = found.payment.clone();
+    let named = match step.tx_id.as_deref() {
+        Some(tx_id) => Some(Named::claim(app, &before, &coin, tx_id, call.at).await?),
+        None => None,
+    };
+    let decide = |payment: &Payment| step.take(payment, &coin, scanned, named.as_ref(), call.at);
     let next = decide(&found.payment)?;
     refunds::await_payout(app, &next, refunds::refund(&next, &coin)?, call.at).await?;
     let payment = refunds::change(app, found, call.at, decide).await?;
+    if let Some(named) = &named {
+        named.release(app, &before).await?;
+    }
     let refund = refunds::refund(&payment, &coin)?;
     let is_paid = refund.confirmations() > 0;
     let link = || link_to(&step.address, refund.units(), chain, asset, payment.mode());
@@ -93,12 +101,13 @@ impl Step {
         payment: &Payment,
         coin: &CoinId,
         scanned: Option<u64>,
+        named: Option<&Named<'_>>,
         now: Timestamp,
     ) -> http::Result<Payment> {
         let (coin, address) = (coin.clone(), self.address.clone());
-        let confirmed = payment.apply(Event::ConfirmRefund { coin: coin.clone(), address, scanned }, now)?;
-        match self.tx_id.clone() {
-            Some(tx_id) => Ok(confirmed.apply(Event::NameRefundTransaction { coin, tx_id }, now)?),
+        let confirmed = payment.apply(Event::ConfirmRefund { coin, address, scanned }, now)?;
+        match named {
+            Some(named) => named.apply(&confirmed, now),
             None => Ok(confirmed),
         }
     }

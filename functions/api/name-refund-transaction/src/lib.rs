@@ -2,10 +2,10 @@
 //! cannot tell because it spends from none of the payment's addresses.
 
 use shared::app::App;
-use shared::http::{self, Call, Caller};
+use shared::http::{self, Call, Caller, OneRefund, Plain, Reply};
 use shared::keys::Scope;
-use shared::payment::{Event, Fields, InvalidParameter};
-use shared::refunds;
+use shared::payment::{Fields, InvalidParameter};
+use shared::refunds::{self, Named};
 
 /// What a key needs to call this.
 pub const SCOPE: Scope = Scope::PaymentsWrite;
@@ -14,9 +14,13 @@ pub const SCOPE: Scope = Scope::PaymentsWrite;
 pub async fn name_refund_transaction(app: &App, call: Call<Caller>) -> http::Result {
     let text: Option<String> = Fields::parse(call.json()?)?.get("tx_id", refunds::TX_ID_RULE)?;
     let text = text.ok_or_else(|| InvalidParameter::new("tx_id", "is required"))?;
-    refunds::step(app, &call, |coin| {
-        let tx_id = refunds::transaction_id(app, coin, &text)?;
-        Ok(Event::NameRefundTransaction { coin: coin.clone(), tx_id })
-    })
-    .await
+    let found = call.find(app).await?;
+    let coin = refunds::coin(&call)?;
+    refunds::refund(&found.payment, &coin)?;
+    let tx_id = refunds::transaction_id(app, &coin, &text)?;
+    let before = found.payment.clone();
+    let named = Named::claim(app, &before, &coin, &tx_id, call.at).await?;
+    let payment = refunds::change(app, found, call.at, |payment| named.apply(payment, call.at)).await?;
+    named.release(app, &before).await?;
+    Reply::ok(&OneRefund::new(&payment, refunds::refund(&payment, &coin)?, Plain {}, call.at))
 }

@@ -165,6 +165,7 @@ pub fn refund(
         address: refund.address().unwrap_or_default().to_owned(),
         units: refund.units(),
         from_payment: true,
+        outputs: 1,
         sequence: payment.next_sequence(),
         at: payment.local(now),
         standing: Standing::InBlock { block, confirmations },

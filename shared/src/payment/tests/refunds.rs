@@ -41,6 +41,7 @@ fn pays(coin_name: &str, tx_id: &str, units: u128, sequence: u64, standing: Stan
         address: PAYER.into(),
         units: Units(units),
         from_payment: !tx_id.starts_with("other"),
+        outputs: 1,
         sequence: Sequence(sequence),
         at,
         standing,

@@ -1,5 +1,6 @@
 //! Refunds that a chain has still to show: where to, how much, and whose.
 
+use aws_sdk_dynamodb::error::SdkError;
 use serde::{Deserialize, Serialize};
 
 use super::outside_entry;
@@ -12,6 +13,9 @@ use crate::store::{Store, StoreError, failed};
 const KEPT_SECONDS: u64 = 90 * DAY_SECONDS;
 
 pub(super) const KIND: &str = "refund";
+
+/// Refunds of one size to one address that one transaction can be: more are told by transactions of their own.
+const CLAIMS: u32 = 16;
 
 /// A confirmed refund, as a watcher looks for it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -35,9 +39,16 @@ pub struct TouchedPayout {
     pub tx: String,
     /// Whether it spends from the payment's own addresses.
     pub from_payment: bool,
+    /// How many such payments it makes.
+    pub outputs: u32,
 }
 
 impl TouchedPayout {
+    /// Whether it tells the same payment of the same transaction.
+    pub(crate) fn is_of(&self, other: &TouchedPayout) -> bool {
+        (&self.awaited, &self.tx) == (&other.awaited, &other.tx)
+    }
+
     /// What names it in its block.
     pub(super) fn key(&self) -> String {
         format!("refund:{}:{}:{}", self.awaited.code, self.awaited.coin, self.tx)
@@ -70,6 +81,75 @@ impl Store {
         let key = self.client.delete_item().table_name(&self.tables.chains).key("chain", s(chain.as_str()));
         key.key("entry", s(entry(payout))).send().await.map(|_| ()).map_err(failed)
     }
+}
+
+impl Store {
+    /// Makes a transaction the refund that `payout` awaits, unless it is as many others already as it makes such payments.
+    /// The same refund again has it already.
+    pub async fn claim_transaction(
+        &self,
+        chain: &ChainId,
+        tx: &str,
+        payout: &AwaitedPayout,
+        outputs: u32,
+    ) -> Result<bool, StoreError> {
+        for place in 0..outputs.min(CLAIMS) {
+            let put = self
+                .client
+                .put_item()
+                .table_name(&self.tables.chains)
+                .item("chain", s(chain.as_str()))
+                .item("entry", s(claim_entry(tx, payout, place)))
+                .item("claimant", s(claimant(payout)))
+                .condition_expression("attribute_not_exists(entry) OR claimant = :claimant")
+                .expression_attribute_values(":claimant", s(claimant(payout)));
+            match put.send().await {
+                Ok(_) => return Ok(true),
+                Err(SdkError::ServiceError(refused))
+                    if refused.err().is_conditional_check_failed_exception() => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes that back: the transaction was named by mistake.
+    pub async fn release_transaction(
+        &self,
+        chain: &ChainId,
+        tx: &str,
+        payout: &AwaitedPayout,
+        outputs: u32,
+    ) -> Result<(), StoreError> {
+        for place in 0..outputs.min(CLAIMS) {
+            let delete = self
+                .client
+                .delete_item()
+                .table_name(&self.tables.chains)
+                .key("chain", s(chain.as_str()))
+                .key("entry", s(claim_entry(tx, payout, place)))
+                .condition_expression("claimant = :claimant")
+                .expression_attribute_values(":claimant", s(claimant(payout)));
+            match delete.send().await {
+                Ok(_) => {}
+                Err(SdkError::ServiceError(refused))
+                    if refused.err().is_conditional_check_failed_exception() => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which refund has a transaction. The next one of the coin has another one.
+fn claimant(payout: &AwaitedPayout) -> String {
+    format!("{}#{}", payout.code, payout.coin)
+}
+
+fn claim_entry(tx: &str, payout: &AwaitedPayout, place: u32) -> String {
+    let AwaitedPayout { coin, address, units, .. } = payout;
+    // Some write an address in either case.
+    format!("refund-tx#{tx}#{coin}#{units}#{}#{place}", address.to_lowercase())
 }
 
 fn entry(payout: &AwaitedPayout) -> String {

@@ -29,22 +29,33 @@ impl Refunding {
         world.node.mine_empty(11);
         world.run().await;
         let refunding = Refunding { world, payer, coin, units };
-        refunding.change(Event::Cancel).await;
-        let secret = ClaimSecret::new(SECRET).hash();
-        refunding.change(Event::RequestRefund { coin: refunding.coin(), units: None, secret }).await;
-        refunding.change(Event::ClaimRefund { secret, address: refunding.address() }).await;
-        let awaited = AwaitedPayout {
-            code: refunding.payer.code.to_string(),
-            coin: coin.to_owned(),
-            address: refunding.address(),
-            units: units.to_string(),
-        };
-        let world = &refunding.world;
+        refunding.confirm(&refunding.payer).await;
+        refunding
+    }
+
+    /// Another payment whose half came, and which is to go back to the same address.
+    async fn beside(&mut self, payer: Payer) -> Payer {
+        self.world.node.mine(vec![Paid { coin: self.coin, ..payer.pays(9, self.units) }]);
+        self.world.node.mine_empty(11);
+        self.world.run().await;
+        self.confirm(&payer).await;
+        payer
+    }
+
+    async fn confirm(&self, payer: &Payer) {
+        self.change_of(payer, Event::Cancel).await;
+        let mut bytes = SECRET;
+        bytes[0] = u8::from(payer.code != self.payer.code);
+        let secret = ClaimSecret::new(bytes).hash();
+        self.change_of(payer, Event::RequestRefund { coin: self.coin(), units: None, secret }).await;
+        self.change_of(payer, Event::ClaimRefund { secret, address: self.address() }).await;
+        let (code, coin) = (payer.code.to_string(), self.coin.to_owned());
+        let awaited = AwaitedPayout { code, coin, address: self.address(), units: self.units.to_string() };
+        let world = &self.world;
         world.store.await_payout(&world.chain.id, &awaited, world.now()).await.unwrap();
         let scanned = Some(world.node.best().number);
-        let confirm = Event::ConfirmRefund { coin: refunding.coin(), address: refunding.address(), scanned };
-        refunding.change(confirm).await;
-        refunding
+        let confirm = Event::ConfirmRefund { coin: self.coin(), address: self.address(), scanned };
+        self.change_of(payer, confirm).await;
     }
 
     fn coin(&self) -> CoinId {
@@ -56,9 +67,13 @@ impl Refunding {
     }
 
     async fn change(&self, event: Event) {
+        self.change_of(&self.payer, event).await;
+    }
+
+    async fn change_of(&self, payer: &Payer, event: Event) {
         let now = self.world.now();
         let change = |payment: &Payment| Ok::<_, StoreError>(payment.apply(event.clone(), now).unwrap());
-        self.world.store.change_payment(self.payer.code, change).await.unwrap();
+        self.world.store.change_payment(payer.code, change).await.unwrap();
     }
 
     /// The refund as the merchant's wallet sends it from the payment's address.
@@ -181,4 +196,29 @@ async fn r22_a_crash_between_any_two_writes_of_a_refund_changes_nothing_in_the_e
         }
     }
     panic!("a run writes more than expected");
+}
+
+#[tokio::test]
+async fn r16_one_output_is_one_refund_and_two_are_two() {
+    for (outputs, refunded) in [(1, 1), (2, 2)] {
+        let mut first = Refunding::on("ethereum").await;
+        let payer = first.world.payer(2, Cents(10_000)).await;
+        first.world.catch_up().await;
+        let second = first.beside(payer).await;
+        let paid = first.out_of_elsewhere(2);
+        for payer in [&first.payer, &second] {
+            let (coin, tx_id) = (first.coin(), first.world.node.tx_id(2));
+            first.change_of(payer, Event::NameRefundTransaction { coin, tx_id }).await;
+        }
+        first.world.node.mine(vec![paid; outputs]);
+        first.world.node.mine_empty(12);
+        first.world.run().await;
+        first.world.cold_run().await;
+        let mut ended = 0;
+        for payer in [&first.payer, &second] {
+            let is_refunded = first.world.payment(payer).await.recorded_status() == Status::Refunded;
+            ended += usize::from(is_refunded);
+        }
+        assert_eq!(ended, refunded, "{outputs} outputs");
+    }
 }

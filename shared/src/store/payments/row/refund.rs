@@ -53,10 +53,21 @@ struct EarlierRow {
 struct SightingRow {
     #[serde(default, skip_serializing_if = "is_default")]
     own: bool,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    outputs: u32,
     seq: u64,
     standing: StandingRow,
     #[serde(skip_serializing_if = "Option::is_none")]
     deep_since: Option<u64>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_one(outputs: &u32) -> bool {
+    *outputs == one()
 }
 
 impl RefundRow {
@@ -139,6 +150,7 @@ impl SightingRow {
         let (Sequence(seq), standing) = sighting.latest;
         SightingRow {
             own: sighting.from_payment,
+            outputs: sighting.outputs,
             seq,
             standing: StandingRow::new(standing),
             deep_since: sighting.deep_since.map(|at| at.0),
@@ -148,6 +160,7 @@ impl SightingRow {
     fn sighting(self) -> Sighting {
         Sighting {
             from_payment: self.own,
+            outputs: self.outputs,
             latest: (Sequence(self.seq), self.standing.standing()),
             deep_since: self.deep_since.map(Timestamp),
         }
