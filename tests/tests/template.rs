@@ -64,7 +64,7 @@ const RIGHTS: [(&str, &str); 25] = [
         "no-route",
         "PaymentsTable BatchGetItem GetItem PutItem, PaymentsTable/index/by_merchant Query, \
          PaymentsTable/index/by_status Query, KeysTable GetItem UpdateItem, AccountsTable GetItem UpdateItem, \
-         AddressesTable PutItem Query, ChainsTable BatchGetItem PutItem",
+         AddressesTable PutItem Query, ChainsTable BatchGetItem DeleteItem PutItem",
     ),
     ("pay-page", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),
     ("payment-state", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),
@@ -323,6 +323,22 @@ fn collect_error_metrics(value: &Value, heard: &mut BTreeSet<String>) {
         Value::Object(object) => object.values().for_each(|inner| collect_error_metrics(inner, heard)),
         Value::Array(items) => items.iter().for_each(|inner| collect_error_metrics(inner, heard)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn a_function_that_reads_accounts_changes_only_what_is_its_own_beside_them() {
+    let template = document(&text()).unwrap();
+    for (name, keys) in [("GetPayment", json!(["wait#*"])), ("NoRoute", json!(["wait#*", "xpub#*"]))] {
+        let policies = template["Resources"][name]["Properties"]["Policies"].as_array().unwrap();
+        let statements = policies.iter().filter_map(|policy| policy["Statement"].as_array()).flatten();
+        let changes = |statement: &&Value| {
+            let is_accounts =
+                one_or_many(&statement["Resource"]).iter().any(|one| table_or_index(one) == "AccountsTable");
+            is_accounts && one_or_many(&statement["Action"]).contains(&json!("dynamodb:UpdateItem"))
+        };
+        let limits: Vec<_> = statements.filter(changes).map(|statement| &statement["Condition"]).collect();
+        assert_eq!(limits, [&json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}})], "{name}");
     }
 }
 
