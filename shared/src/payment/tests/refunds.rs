@@ -524,6 +524,22 @@ fn only_that_address_those_units_and_a_block_after_the_confirmation_are_the_refu
 }
 
 #[test]
+fn a_refund_that_others_pushed_out_is_one_when_it_is_named_and_read_again() {
+    let sure = confirmed(&expired(), "ETH", 1, OVER);
+    let deep = |tx: &str| Event::RefundSeen(pays("ETH", tx, 4, 1, in_block(OVER + 30, REQUIRED)));
+    let others: Vec<_> = (1..=9).map(|number| deep(&format!("other-{number}"))).collect();
+    let pushed = follow_all(&sure, &others, OVER + 60);
+    assert_eq!((refund(&pushed).outputs("other-8"), refund(&pushed).outputs("other-9")), (Some(1), None));
+    let named = pushed.apply(name("ETH", "other-9"), at(OVER + 70)).unwrap();
+    assert_eq!(status(&named, OVER + 70), RefundStatus::Confirmed);
+    let again = follow_all(&named, &[deep("other-9"), deep("other-0")], OVER + 80);
+    assert_eq!(
+        (status(&again, OVER + 80), refund(&again).tx_id()),
+        (RefundStatus::Completed, Some("other-9"))
+    );
+}
+
+#[test]
 fn a_block_before_the_confirmation_says_no_more_once_it_is_deep() {
     let sure = confirmed(&expired(), "ETH", 1, OVER);
     let seen_before = |confirmations| {
