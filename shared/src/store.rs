@@ -10,6 +10,7 @@ mod payments;
 mod places;
 mod position;
 mod rates;
+mod retries;
 #[cfg(test)]
 pub(crate) mod testing;
 mod wallets;
@@ -22,6 +23,7 @@ pub use chains::{
 pub use given::{Given, ScanPlace};
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
+pub use retries::{PUT_OFF, PutOff, SweepStart};
 
 pub use position::Position;
 pub use wallets::{Balance, NotedWallet, Reach};

@@ -12,7 +12,7 @@ use crate::chain::{Chain, Chains};
 use crate::clock::Clock;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::{Code, Event, LIFETIME_SECONDS, Payment, Refusal, Window};
-use crate::store::{Cursor, DUE_PAGE, DUE_SHARDS, Store, StoreError};
+use crate::store::{Cursor, DUE_PAGE, DUE_SHARDS, PUT_OFF, PutOff, Store, StoreError};
 
 const HOUR_SECONDS: u64 = 60 * 60;
 
@@ -53,12 +53,13 @@ pub struct Swept {
 /// Looks at every payment that is due, from the stored hour up to now.
 pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept, SweepError> {
     let started_at = clock.now();
-    let first = match store.sweep_hour().await? {
+    let start = store.sweep_start().await?;
+    let first = match start.hour {
         Some(hour) => hour,
         None => first_hour(store, started_at).await?,
     };
     let windows = Windows::read(store, chains).await?;
-    let mut swept = Swept::default();
+    let (mut swept, mut put_off) = retry(store, &windows, started_at, &start.put_off).await?;
     let (mut oldest, mut unfinished) = (first, first);
     for _ in 0..HOURS {
         let now = clock.now();
@@ -70,14 +71,14 @@ pub async fn sweep(store: &Store, chains: &Chains, clock: Clock) -> Result<Swept
         let shards =
             (0..DUE_SHARDS).map(|shard| sweep_shard(store, &windows, clock, started_at, oldest, shard));
         let shards: Vec<Shard> = join_all(shards).await.into_iter().collect::<Result<_, SweepError>>()?;
-        let checked = shards.iter().fold(0_usize, |sum, shard| sum.saturating_add(shard.checked));
-        swept.checked = swept.checked.saturating_add(checked);
-        if shards.iter().any(|shard| shard.failed > 0) {
+        let shard = shards.into_iter().fold(Shard::default(), Shard::and);
+        swept.checked = swept.checked.saturating_add(shard.checked);
+        if !shard.failed.is_empty() {
             swept.lag_seconds = swept.lag_seconds.max(now.since(oldest));
         }
-        let settled = now >= oldest.plus(HOUR_SECONDS).plus(SETTLED_SECONDS) && checked == 0;
+        let is_over = now >= oldest.plus(HOUR_SECONDS).plus(SETTLED_SECONDS);
         // Only without a gap: an hour before this one that had work is looked at again first.
-        if settled && oldest == unfinished {
+        if is_over && oldest == unfinished && shard.is_settled(store, oldest, &mut put_off).await? {
             unfinished = unfinished.plus(HOUR_SECONDS);
         }
         oldest = oldest.plus(HOUR_SECONDS);
@@ -102,11 +103,72 @@ async fn first_hour(store: &Store, now: Timestamp) -> Result<Timestamp, StoreErr
     Ok(hour_of(now.minus(back)))
 }
 
+/// Tries again what was put off, and returns what still is.
+async fn retry(
+    store: &Store,
+    windows: &Windows<'_>,
+    now: Timestamp,
+    put_off: &[PutOff],
+) -> Result<(Swept, BTreeSet<Code>), SweepError> {
+    let mut swept = Swept::default();
+    let mut left = BTreeSet::new();
+    let tried = put_off.iter().map(|PutOff { code, .. }| check(store, windows, *code, now));
+    for (PutOff { code, hour }, is_checked) in put_off.iter().zip(join_all(tried).await) {
+        if is_checked {
+            store.put_off_no_more(*code).await?;
+            swept.checked = swept.checked.saturating_add(1);
+        } else {
+            left.insert(*code);
+            swept.lag_seconds = swept.lag_seconds.max(now.since(*hour));
+        }
+    }
+    Ok((swept, left))
+}
+
+/// Whether a payment could be looked at.
+async fn check(store: &Store, windows: &Windows<'_>, code: Code, now: Timestamp) -> bool {
+    let checked = store.change_payment(code, |payment| expire(payment, windows, now)).await;
+    checked
+        .inspect_err(|error| tracing::error!(%code, %error, "an overdue payment could not be looked at"))
+        .is_ok()
+}
+
 /// What a shard came to.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Shard {
     checked: usize,
-    failed: usize,
+    failed: Vec<Code>,
+    /// More is due than was looked at.
+    has_more: bool,
+}
+
+impl Shard {
+    fn and(mut self, other: Shard) -> Shard {
+        self.failed.extend(other.failed);
+        let checked = self.checked.saturating_add(other.checked);
+        Shard { checked, failed: self.failed, has_more: self.has_more || other.has_more }
+    }
+
+    /// Whether an hour that is over needs no other look: nothing of it is due, or only what cannot be looked at, which
+    /// is put off. Otherwise one broken payment would keep its hour for ever the first, and in the end nothing would
+    /// expire any more.
+    async fn is_settled(
+        &self,
+        store: &Store,
+        hour: Timestamp,
+        put_off: &mut BTreeSet<Code>,
+    ) -> Result<bool, StoreError> {
+        let new: Vec<Code> = self.failed.iter().filter(|code| !put_off.contains(code)).copied().collect();
+        let is_room = put_off.len().saturating_add(new.len()) <= PUT_OFF;
+        if self.has_more || self.checked > self.failed.len() || !is_room {
+            return Ok(false);
+        }
+        for code in new {
+            store.put_off(PutOff { code, hour }).await?;
+            put_off.insert(code);
+        }
+        Ok(true)
+    }
 }
 
 /// Looks at what is due of one shard of an hour, page by page. A payment that cannot be looked at holds up no other.
@@ -119,26 +181,26 @@ async fn sweep_shard(
     shard: u64,
 ) -> Result<Shard, SweepError> {
     let mut seen = BTreeSet::new();
-    let mut failed = 0_usize;
+    let mut failed = Vec::new();
+    let mut has_more = true;
     for _ in 0..PAGES {
         let now = clock.now();
         let due = store.due_codes(hour, shard, now).await?;
-        let was_all = due.len() < DUE_PAGE;
+        has_more = due.len() >= DUE_PAGE;
         let new: Vec<Code> = due.into_iter().filter(|code| seen.insert(*code)).collect();
         if new.is_empty() || now.since(started_at) >= RUN_SECONDS {
             break;
         }
         for code in new {
-            if let Err(error) = store.change_payment(code, |payment| expire(payment, windows, now)).await {
-                tracing::error!(%code, %error, "an overdue payment could not be looked at");
-                failed = failed.saturating_add(1);
+            if !check(store, windows, code, now).await {
+                failed.push(code);
             }
         }
-        if was_all {
+        if !has_more {
             break;
         }
     }
-    Ok(Shard { checked: seen.len(), failed })
+    Ok(Shard { checked: seen.len(), failed, has_more })
 }
 
 fn expire(payment: &Payment, windows: &Windows<'_>, now: Timestamp) -> Result<Payment, SweepError> {

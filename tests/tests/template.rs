@@ -75,7 +75,8 @@ const RIGHTS: [(&str, &str); 25] = [
     ),
     (
         "expire-payments",
-        "PaymentsTable GetItem PutItem, PaymentsTable/index/due Query Scan, ChainsTable GetItem PutItem",
+        "PaymentsTable GetItem PutItem, PaymentsTable/index/due Query Scan, \
+         ChainsTable DeleteItem GetItem PutItem Query",
     ),
     (
         "watch-chain",

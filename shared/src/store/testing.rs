@@ -56,6 +56,14 @@ impl Store {
             update.key("code", super::attribute::s(code.to_string())).update_expression("REMOVE title");
         update.send().await.unwrap();
     }
+
+    /// Gives back what [`Store::break_payment`] took.
+    pub(crate) async fn mend_payment(&self, code: crate::payment::Code) {
+        let update = self.client.update_item().table_name(&self.tables.payments);
+        let update =
+            update.key("code", super::attribute::s(code.to_string())).update_expression("SET title = :title");
+        update.expression_attribute_values(":title", super::attribute::s("Order")).send().await.unwrap();
+    }
 }
 
 /// A store that nobody answers for: every call of it fails.

@@ -190,3 +190,46 @@ async fn r15_a_payment_that_a_fork_opens_again_after_its_end_is_found() {
         "it does not wait in an hour left behind"
     );
 }
+
+#[tokio::test]
+async fn r15_a_payment_that_cannot_be_looked_at_is_put_off_and_its_hour_left() {
+    let store = testing::store().await;
+    let chains = Chains::default();
+    let (broken, late) = (payment(1, START), payment(2, START.plus(30 * HOUR_SECONDS)));
+    store.insert_payment(&broken).await.unwrap();
+    store.insert_payment(&late).await.unwrap();
+    store.sweep_hour_done(hour_of(START.minus(HOUR_SECONDS))).await.unwrap();
+    store.break_payment(broken.id().code()).await;
+    run(&store, &chains, START.plus(60)).await;
+    assert_eq!(store.sweep_start().await.unwrap().put_off, [], "its hour is not over");
+    let back = late.terms().expires_at().plus(5);
+    let swept = run(&store, &chains, back).await;
+    assert_eq!(recorded(&store, &late).await, Status::Expired);
+    let start = store.sweep_start().await.unwrap();
+    assert!(start.hour.unwrap() > START.plus(20 * HOUR_SECONDS), "the hour is left behind");
+    assert_eq!(start.put_off, [PutOff { code: broken.id().code(), hour: hour_of(START) }]);
+    for swept in [swept, run(&store, &chains, back.plus(60)).await] {
+        assert!(swept.lag_seconds >= 30 * HOUR_SECONDS, "somebody is told, as long as it is broken");
+    }
+    store.mend_payment(broken.id().code()).await;
+    assert_eq!(
+        run(&store, &chains, back.plus(120)).await,
+        Swept { checked: 1, finished: true, lag_seconds: 0 }
+    );
+    assert_eq!(recorded(&store, &broken).await, Status::Expired);
+    assert_eq!(store.sweep_start().await.unwrap().put_off, []);
+}
+
+#[tokio::test]
+async fn r15_an_hour_of_more_failures_than_are_put_off_is_not_left() {
+    let store = testing::store().await;
+    let chains = Chains::default();
+    for number in 0..=u64::try_from(PUT_OFF).unwrap() {
+        let payment = payment(number, START);
+        store.insert_payment(&payment).await.unwrap();
+        store.break_payment(payment.id().code()).await;
+    }
+    store.sweep_hour_done(hour_of(START.minus(HOUR_SECONDS))).await.unwrap();
+    run(&store, &chains, START.plus(2 * HOUR_SECONDS)).await;
+    assert_eq!(store.sweep_start().await.unwrap().hour, Some(hour_of(START)));
+}

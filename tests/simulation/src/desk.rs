@@ -195,6 +195,20 @@ impl Desk {
         self.database.ask("PutItem", &body.to_string());
     }
 
+    /// Takes out what the sweep of an earlier history put off.
+    pub fn forget_put_off(&self) {
+        let asked = json!({
+            "TableName": "Chains",
+            "KeyConditionExpression": "chain = :sweep AND begins_with(entry, :retry)",
+            "ExpressionAttributeValues": { ":sweep": { "S": "sweep" }, ":retry": { "S": "retry#" } },
+        });
+        let found = self.database.ask("Query", &asked.to_string());
+        let found: Value = serde_json::from_str(&found.body).expect("an answer");
+        for item in found["Items"].as_array().into_iter().flatten() {
+            self.delete("Chains", &json!({ "chain": item["chain"], "entry": item["entry"] }));
+        }
+    }
+
     /// Where the sweep starts next, set as the idle sweeps of every minute would have left it.
     pub fn set_sweep_hour(&self, hour: Timestamp) {
         let item = json!({ "chain": { "S": "sweep" }, "entry": { "S": "hour" }, "hour": { "N": hour.0.to_string() } });

@@ -138,6 +138,7 @@ impl Stage<'_> {
         let most = i64::try_from(MOST_SKEW_SECONDS).unwrap_or(0);
         self.skews = std::array::from_fn(|_| self.random.i64(-most..=most));
         self.skews[STAGE] = 0;
+        self.desk.forget_put_off();
         self.desk.set_sweep_hour(self.hour);
         self.pass(0);
         self.accept_rates();
