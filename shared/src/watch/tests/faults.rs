@@ -150,3 +150,18 @@ async fn r15_a_window_does_not_close_over_money_that_could_not_be_told() {
     assert!(world.run().await.caught_up);
     assert_eq!(world.cursor().await.closed_at(closes), None);
 }
+
+#[tokio::test]
+async fn r15_a_node_that_stands_still_closes_no_window() {
+    let (mut world, _) = World::with_payment().await;
+    let closes = world.now().plus(600);
+    world.ahead = 20 * 60;
+    let outcome = world.run().await;
+    assert!(outcome.caught_up && outcome.lag_seconds >= 20 * 60);
+    assert_eq!(world.cursor().await.closed_at(closes), None);
+    world.node.pause.set(20 * 60);
+    world.node.mine_empty(1);
+    world.ahead = 1;
+    world.run().await;
+    assert_eq!(world.cursor().await.closed_at(closes), Some(world.node.best().number));
+}

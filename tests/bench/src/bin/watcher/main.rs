@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command-line program talks to its user")]
 
 mod block;
+mod day_away;
 mod memory;
 mod quiet;
 mod units;
@@ -10,6 +11,7 @@ mod units;
 use std::process::ExitCode;
 
 use clap::Parser;
+use local::{Data, DatabaseOnly, Options};
 use shared::app::Error;
 
 /// Measures the watcher.
@@ -51,7 +53,21 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
         return Ok(());
     }
     println!("## A full block\n\n{}", block::measure()?);
-    println!("## Memory\n\n{}", memory::measure(&arguments.payments).await?);
-    println!("## Request units\n\n{}", units::measure(&arguments.payments, arguments.blocks).await?);
+    println!("## A day away\n\n{}", day_away::measure().await?);
+    let database = DatabaseOnly::start(&Options { data: Data::Memory, ..Options::default() }).await?;
+    let endpoint = database.dynamodb_endpoint();
+    let tables = quiet::store(endpoint)?;
+    let mut watching = units::Watching::start(endpoint).await?;
+    let (mut memory, mut units) = (Vec::new(), Vec::new());
+    let mut listed = 0;
+    for &payments in &arguments.payments {
+        quiet::list(&tables, listed..payments, quiet::listed_at()).await?;
+        listed = listed.max(payments);
+        memory.push(memory::row(endpoint, payments).await?);
+        units.push(watching.row(payments, arguments.blocks).await?);
+    }
+    database.shutdown().await;
+    println!("## Memory\n\n{}\n{}\n", memory::HEAD, memory.join("\n"));
+    println!("## Request units\n\n{}\n{}", units::head(arguments.blocks), units.join("\n"));
     Ok(())
 }

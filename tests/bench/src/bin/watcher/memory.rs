@@ -1,42 +1,29 @@
 //! How much memory a watcher takes for its addresses: each figure by a process of its own.
 
 use std::cell::Cell;
-use std::fmt::Write;
 use std::process::Command;
 
-use local::{Data, DatabaseOnly, Options};
 use shared::app::Error;
 use shared::chain::address::AddressKey;
 use shared::clock::Clock;
 use shared::payment::Code;
 use shared::watch::{WatchList, Watcher};
 
-use crate::quiet::{Quiet, address, chain, list, listed_at, store};
+use crate::quiet::{Quiet, address, chain, store};
 
 /// Blocks before the watcher comes.
 pub const START: u64 = 1_000;
 
-pub async fn measure(payments: &[u64]) -> Result<String, Error> {
-    let mut table = String::from(
-        "The most held at once (`VmHWM`) by a process that only holds the list, and by one that reads it from the \
-         database and follows a block, as a watcher does when it starts:\n\n\
-         | addresses | list only | first run |\n|--:|--:|--:|\n",
-    );
-    let folder = tempfile::tempdir()?;
-    let options = Options { data: Data::Folder(folder.path().join("data")), ..Options::default() };
-    let database = DatabaseOnly::start(&options).await?;
-    let (endpoint, mut listed) = (database.dynamodb_endpoint().to_owned(), 0);
-    let tables = store(&endpoint)?;
-    let at = listed_at();
-    for &addresses in payments {
-        list(&tables, listed..addresses, at).await?;
-        listed = listed.max(addresses);
-        let held = child(&["--hold", &addresses.to_string()]).await?;
-        let run = child(&["--follow", &endpoint]).await?;
-        writeln!(table, "| {addresses} | {held} | {run} |")?;
-    }
-    database.shutdown().await;
-    Ok(table)
+/// The head of the table.
+pub const HEAD: &str = "The most held at once (`VmHWM`) by a process that only holds the list, and by one that reads it from \
+    the database and follows a block, as a watcher does when it starts:\n\n\
+    | addresses | list only | first run |\n|--:|--:|--:|";
+
+/// A row of it, for the addresses that the database at `endpoint` has.
+pub async fn row(endpoint: &str, addresses: u64) -> Result<String, Error> {
+    let held = child(&["--hold", &addresses.to_string()]).await?;
+    let run = child(&["--follow", endpoint]).await?;
+    Ok(format!("| {addresses} | {held} | {run} |"))
 }
 
 /// What this program says when it is called like that; the database goes on answering meanwhile.
