@@ -288,21 +288,6 @@ impl Store {
         Ok(blocks)
     }
 
-    /// The hour at which the sweep starts; `None` before its first run.
-    pub async fn sweep_hour(&self) -> Result<Option<Timestamp>, StoreError> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.tables.chains)
-            .key("chain", s("sweep"))
-            .key("entry", s("hour"))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed)?;
-        found.item.as_ref().map(|item| number(item, "hour").map(Timestamp)).transpose()
-    }
-
     /// Leaves `hour` behind: the sweep starts at the next one. Only forward, and only if no other run did more.
     pub async fn sweep_hour_done(&self, hour: Timestamp) -> Result<bool, StoreError> {
         let put = self

@@ -94,7 +94,7 @@ async fn r15_the_sweep_goes_on_where_it_stopped() {
         run(&store, &chains, back.plus(60)).await,
         Swept { checked: 0, finished: true, lag_seconds: 0 }
     );
-    assert!(store.sweep_hour().await.unwrap().unwrap() > START.plus(20 * HOUR_SECONDS));
+    assert!(store.sweep_start().await.unwrap().hour.unwrap() > START.plus(20 * HOUR_SECONDS));
 }
 
 #[tokio::test]

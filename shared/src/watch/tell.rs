@@ -13,9 +13,6 @@ use crate::store::{StoreError, TouchedBlock, TouchedTransfer, Watched};
 /// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
 const COINBASE_CONFIRMATIONS: u32 = 101;
 
-/// Inputs kept of a transaction: a rival that spends none of the first so many is not known as one.
-const MAX_INPUTS: usize = 8;
-
 /// What of a scanned block is noted.
 pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
     TouchedBlock {
@@ -38,7 +35,7 @@ pub(super) fn noted(found: &Found<Code>) -> TouchedTransfer {
         address: found.movement.address.clone(),
         units: found.units.0.to_string(),
         coinbase: found.is_coinbase,
-        inputs: found.inputs.iter().take(MAX_INPUTS).map(ToString::to_string).collect(),
+        inputs: found.inputs.iter().map(ToString::to_string).collect(),
     }
 }
 
