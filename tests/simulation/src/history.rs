@@ -15,7 +15,7 @@ use crate::bugs::{Bug, Bugs};
 use crate::chain::{Paid, tx_id};
 use crate::desk::{self, Desk, MERCHANTS, MOST_SKEW_SECONDS, PAYERS, SEATS, STAGE, SWEEP, WATCHERS};
 use crate::net::{Net, Seat};
-use crate::node::Manner;
+use crate::node::{HIGHEST_BOAST, Manner};
 use crate::storm::Storm;
 use crate::verdict;
 
@@ -469,7 +469,8 @@ impl Stage<'_> {
         let deepest = desk::DEPTHS[1];
         {
             let mut state = self.net.lock();
-            for _ in 0..deepest {
+            // Beyond any tip that was boasted of: an idle watcher waits there for the chain.
+            for _ in 0..u64::from(deepest).max(HIGHEST_BOAST) {
                 let now = state.now;
                 state.chain.mine(now, |_| true);
             }

@@ -12,6 +12,9 @@ use crate::bugs::Bug;
 use crate::chain::{Block, tx_id};
 use crate::net::{Net, State};
 
+/// A tip is boasted of less far above the chain than this.
+pub const HIGHEST_BOAST: u64 = 20;
+
 /// How a node behaves during one run of a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -40,7 +43,7 @@ impl Manner {
             4 => Manner::NoHeaders,
             5 => Manner::NoTipBlock,
             6 => Manner::WrongParent,
-            7 => Manner::Boasts(random.u64(1..20)),
+            7 => Manner::Boasts(random.u64(1..HIGHEST_BOAST)),
             _ => Manner::Honest,
         }
     }
