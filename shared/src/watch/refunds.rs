@@ -8,22 +8,15 @@ use super::{Run, Source, WatchError, Watcher};
 use crate::chain::CoinId;
 use crate::chain::block::{Origin, Payout};
 use crate::money::Units;
-use crate::payment::{Event, Payment, RefundReport, TransferId};
+use crate::payment::{Event, Payment, Refund, RefundReport, TransferId};
 use crate::store::{AwaitedPayout, StoreError, TouchedBlock, TouchedPayout};
 
-/// Payouts of one sum to one address looked at in a block: whoever sends himself more of them gains nothing.
-const ALIKE: usize = 16;
+/// Payouts out of strangers' pockets kept for one refund in a block: one of them may be named later, and whoever sends
+/// himself more of them makes no work. What is known to be the refund is kept beside any number of them.
+const STRANGERS: usize = 16;
 
-/// A few of each kind, so that a block full of the same payout is no work.
-pub(super) fn few(payouts: &[Payout]) -> Vec<Payout> {
-    let mut seen: BTreeMap<_, usize> = BTreeMap::new();
-    let is_one_of_few = |payout: &&Payout| {
-        let alike = seen.entry((payout.to.clone(), payout.units.0, payout.coin.clone())).or_default();
-        *alike = alike.saturating_add(1);
-        *alike <= ALIKE
-    };
-    payouts.iter().filter(is_one_of_few).cloned().collect()
-}
+/// A transaction and what it pays: several such outputs of one transaction can be several refunds.
+type Paid<'a> = (&'a str, &'a [u8], &'a CoinId, u128);
 
 impl<S: Source> Watcher<'_, S> {
     /// Where blocks would show these refunds.
@@ -43,29 +36,36 @@ impl<S: Source> Run<'_, S> {
         payouts: &[Payout],
         awaited: &[AwaitedPayout],
     ) -> Result<Vec<TouchedPayout>, WatchError> {
-        let mut found: Vec<TouchedPayout> = Vec::new();
+        let mut paid: BTreeMap<Paid<'_>, Vec<&Payout>> = BTreeMap::new();
         for payout in payouts {
-            let is_alike = |other: &&Payout| {
-                (&other.tx_id, &other.to, &other.coin, other.units)
-                    == (&payout.tx_id, &payout.to, &payout.coin, payout.units)
+            let what = (payout.tx_id.as_str(), payout.to.as_slice(), &payout.coin, payout.units.0);
+            paid.entry(what).or_default().push(payout);
+        }
+        let mut found = Vec::new();
+        for awaited in awaited {
+            let Some(to) = self.watcher.destination(awaited) else { continue };
+            let fits = |(_, destination, coin, units): &Paid<'_>| {
+                *destination == to && coin.as_str() == awaited.coin && units.to_string() == awaited.units
             };
-            let outputs = payouts.iter().filter(is_alike).count();
-            let fits = |awaited: &&AwaitedPayout| {
-                let is_exact = awaited.units == payout.units.0.to_string();
-                let is_coin = awaited.coin == payout.coin.as_str();
-                is_exact && is_coin && self.watcher.destination(awaited).as_ref() == Some(&payout.to)
-            };
-            for awaited in awaited.iter().filter(fits) {
-                let code = awaited.code.parse().map_err(|_| malformed())?;
-                let Some(payment) = self.watcher.store.payment(code).await? else { continue };
-                let from_payment = self.comes_from(&payment, &payout.from);
-                let (awaited, tx) = (awaited.clone(), payout.tx_id.clone());
-                let outputs = u32::try_from(outputs).unwrap_or(u32::MAX);
-                let touched = TouchedPayout { awaited, tx, from_payment, outputs };
-                match found.iter_mut().find(|known| known.is_of(&touched)) {
-                    Some(known) => known.from_payment |= from_payment,
-                    None => found.push(touched),
+            let mut fitting = paid.iter().filter(|(what, _)| fits(what)).peekable();
+            if fitting.peek().is_none() {
+                continue;
+            }
+            let code = awaited.code.parse().map_err(|_| malformed())?;
+            let Some(payment) = self.watcher.store.payment(code).await? else { continue };
+            let mut strangers = 0_usize;
+            for ((tx, _, coin, _), outputs) in fitting {
+                let from_payment = outputs.iter().any(|payout| self.comes_from(&payment, &payout.from));
+                let is_named = payment.refund(coin).and_then(Refund::named_tx) == Some(*tx);
+                if !from_payment && !is_named {
+                    strangers = strangers.saturating_add(1);
+                    if strangers > STRANGERS {
+                        continue;
+                    }
                 }
+                let outputs = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
+                let (awaited, tx) = (awaited.clone(), (*tx).to_owned());
+                found.push(TouchedPayout { awaited, tx, from_payment, outputs });
             }
         }
         Ok(found)

@@ -44,11 +44,6 @@ pub struct TouchedPayout {
 }
 
 impl TouchedPayout {
-    /// Whether it tells the same payment of the same transaction.
-    pub(crate) fn is_of(&self, other: &TouchedPayout) -> bool {
-        (&self.awaited, &self.tx) == (&other.awaited, &other.tx)
-    }
-
     /// What names it in its block.
     pub(super) fn key(&self) -> String {
         format!("refund:{}:{}:{}", self.awaited.code, self.awaited.coin, self.tx)

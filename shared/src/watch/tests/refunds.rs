@@ -148,6 +148,18 @@ async fn r16_money_out_of_other_pockets_is_a_refund_only_if_it_is_named_before_o
 }
 
 #[tokio::test]
+async fn r16_strangers_who_pay_the_same_in_the_same_block_do_not_hide_a_refund() {
+    let mut refunding = Refunding::on("ethereum").await;
+    let mut paid: Vec<Paid> = (10..40).map(|tx| refunding.out_of_elsewhere(tx)).collect();
+    paid.push(refunding.out_of_payment(50));
+    refunding.world.node.mine(paid);
+    refunding.world.node.mine_empty(12);
+    refunding.world.run().await;
+    let done = refunding.world.payment(&refunding.payer).await;
+    assert_eq!(done.recorded_status(), Status::Refunded);
+}
+
+#[tokio::test]
 async fn r16_other_units_and_other_coins_are_no_refund() {
     let mut refunding = Refunding::on("ethereum").await;
     let exact = refunding.out_of_payment(2);
