@@ -7,47 +7,32 @@ mod list;
 mod outside;
 mod recover;
 mod refunds;
+mod scan;
+mod source;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::pin;
 
-use futures_util::stream::{self, StreamExt};
-
-use crate::chain::address::AddressKey;
-use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
+use crate::chain::Chain;
+use crate::chain::block::{Header, Mempool};
 use crate::chain::rpc::RpcError;
-use crate::chain::{Chain, CoinId};
 use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
-use crate::money::Units;
-use crate::payment::{Code, Sequence};
-use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError, TouchedBlock, TouchedTransfer};
+use crate::payment::Sequence;
+use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError, TouchedTransfer};
 
 use self::follow::Fork;
 pub use self::list::WatchList;
 use self::outside::Outside;
 pub use self::recover::{RESCANNED_AT_ONCE, RecoverError, Recovered, Span};
-
-/// A run stops taking new blocks after this long, so that time is left to tell payments.
-const SCAN_SECONDS: u64 = 35;
-
-/// Of that, what a look at blocks that had passed already may take.
-const SCAN_BACK_SECONDS: u64 = 20;
+use self::scan::Back;
+pub use self::source::Source;
 
 /// A run begins to tell no further payment after this long, well before its time is over.
 const TELL_SECONDS: u64 = 45;
-
-/// Blocks scanned in one run at most, so that a day away is caught up in steps that are kept.
-const SCAN_BLOCKS: u64 = 1_000;
-
-/// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
-const SCANS_AT_ONCE: usize = 8;
 
 /// A tip older than this, and than the chain's own longest pause, is that of a node that stands still; the alarm rings by
 /// then too.
@@ -55,50 +40,6 @@ const STALE_SECONDS: u64 = 15 * 60;
 
 /// Where a chain that was never scanned is begun: some minutes before its tip.
 const START_BACK: u64 = 50;
-
-/// What a watcher asks a node. Answers may be late, wrong or missing; the watcher believes only what fits together.
-pub trait Source {
-    /// The highest block.
-    fn tip(&self) -> impl Future<Output = Result<Header, RpcError>>;
-    /// The block at a height, if the node has it.
-    fn header(&self, height: u64) -> impl Future<Output = Result<Option<Header>, RpcError>>;
-    /// The highest block that is final, where the chain knows such a thing.
-    fn finalized(&self) -> impl Future<Output = Result<Option<u64>, RpcError>>;
-    /// What a block holds for the addresses of the list.
-    fn scan(
-        &self,
-        height: u64,
-        list: &WatchList,
-    ) -> impl Future<Output = Result<ScannedBlock<Code>, RpcError>>;
-    /// The height of the block that holds a transaction; `None` while none does, or when the node cannot say.
-    fn height_of(&self, _tx_id: &str) -> impl Future<Output = Result<Option<u64>, RpcError>> {
-        async { Ok(None) }
-    }
-    /// What addresses hold after a block, by coin; `None` on a chain that knows no balances.
-    fn balances(
-        &self,
-        _block: &Header,
-        _addresses: &[AddressKey],
-    ) -> impl Future<Output = Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError>> {
-        async { Ok(None) }
-    }
-    /// How many blocks were scanned, since this was last asked, in which some money could not be looked for.
-    fn take_unchecked(&self) -> u64 {
-        0
-    }
-    /// What waits for a block; `None` where the chain shows no such thing.
-    fn mempool(&self) -> impl Future<Output = Result<Option<Mempool>, RpcError>> {
-        async { Ok(None) }
-    }
-    /// What of it pays addresses of the list: all of that, each time.
-    fn unconfirmed(
-        &self,
-        _mempool: &Mempool,
-        _list: &WatchList,
-    ) -> impl Future<Output = Result<Vec<Found<Code>>, RpcError>> {
-        async { Ok(Vec::new()) }
-    }
-}
 
 /// Why a run ended early. The next one takes it up where the cursor stands.
 #[derive(Debug, thiserror::Error)]
@@ -209,9 +150,7 @@ impl<S: Source> Watcher<'_, S> {
             done => done,
         }
     }
-}
 
-impl<S: Source> Watcher<'_, S> {
     /// Without it a run does the rest of its work: what is unconfirmed counts for nothing.
     async fn mempool(&self) -> Option<Mempool> {
         if !self.chain.family.shows_unconfirmed() {
@@ -366,7 +305,8 @@ impl<'a, S: Source> Run<'a, S> {
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<(), WatchError> {
-        let Back { mut found, ahead, mut untold } = self.look_back(cursor, lookout, outcome).await?;
+        let Back { mut found, ahead, mut untold, is_whole } =
+            self.look_back(cursor, lookout, outcome).await?;
         // What lies ahead may be taken out by the very block that holds its rival.
         let may_go = ahead.iter().flat_map(|block| &block.transfers).flat_map(TouchedTransfer::spends);
         list.await_outputs(lookout.outside.outputs().into_iter().chain(may_go));
@@ -391,189 +331,19 @@ impl<'a, S: Source> Run<'a, S> {
             if self.is_tip_fresh() && all_told && knows_all {
                 cursor.note_caught_up(self.started_at);
             }
-            if let Some(mempool) = lookout.mempool.as_ref().filter(|_| !self.is_over(TELL_SECONDS)) {
+            // What lies in a block that was not looked at would be taken for gone.
+            let in_time = is_whole && !self.is_over(TELL_SECONDS);
+            if let Some(mempool) = lookout.mempool.as_ref().filter(|_| in_time) {
                 self.look_outside(cursor, list, &mut lookout.outside, mempool).await?;
             }
         }
         Ok(())
     }
 
-    /// Looks at every block noted lately: takes back what is not part of the chain, whoever noted it.
-    async fn look_back(
-        &self,
-        cursor: &Cursor,
-        lookout: &mut Lookout,
-        outcome: &mut Outcome,
-    ) -> Result<Back, WatchError> {
-        let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
-        let mut back = Back::default();
-        for block in self.watcher.store.blocks_from(&self.watcher.chain.id, from).await? {
-            if block.height > cursor.height {
-                back.ahead.push(block);
-            } else if !self.is_canonical(cursor, &block).await? {
-                if !self.lose(cursor, &block, lookout, outcome).await? {
-                    back.untold.push(block.height);
-                }
-            } else {
-                lookout.outside.is_inside(&block);
-                if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
-                    back.found.push(block);
-                }
-            }
-        }
-        Ok(back)
-    }
-
-    /// Takes back what a block held; whether all who must know of it could be told.
-    async fn lose(
-        &self,
-        cursor: &Cursor,
-        block: &TouchedBlock,
-        lookout: &mut Lookout,
-        outcome: &mut Outcome,
-    ) -> Result<bool, WatchError> {
-        outcome.lost = outcome.lost.saturating_add(block.transfers.len());
-        self.claim(cursor).await?;
-        self.went_out(&mut lookout.outside, block).await?;
-        self.tell_lost(block).await
-    }
-
-    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them.
-    async fn scan_back(
-        &self,
-        cursor: &Cursor,
-        list: &WatchList,
-        lookout: &mut Lookout,
-        (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
-    ) -> Result<bool, WatchError> {
-        let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
-        let Some((from, late)) = late else { return Ok(true) };
-        let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
-        let scans = heights.map(|height| self.watcher.source.scan(height, &late));
-        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
-        while let Some(scanned) = scans.next().await {
-            match scanned {
-                Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
-                    found.extend(self.take_in(cursor, scanned, None, lookout, outcome).await?);
-                }
-                Ok(_) => return Ok(false),
-                Err(error) => {
-                    tracing::warn!(chain = %self.watcher.chain.id, %error, "a block could not be read again");
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    async fn is_canonical(&self, cursor: &Cursor, block: &TouchedBlock) -> Result<bool, WatchError> {
-        if let Some(hash) = cursor.hash_at(block.height) {
-            return Ok(hash == block.hash);
-        }
-        let header = self.watcher.source.header(block.height).await?;
-        Ok(header.is_none_or(|header| follow::kept(header.hash) == block.hash))
-    }
-
-    /// Scans up to the tip, or as far as time allows; gives the heights of blocks whose loss could not be told.
-    async fn scan_forward(
-        &self,
-        cursor: &mut Cursor,
-        list: &WatchList,
-        lookout: &mut Lookout,
-        ahead: &[TouchedBlock],
-        (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
-    ) -> Result<Vec<u64>, WatchError> {
-        let mut untold = Vec::new();
-        // A claim on the way must not move past blocks whose payments are told at the end.
-        let unmoved = cursor.clone();
-        let last = self.tip.number.min(cursor.height.saturating_add(SCAN_BLOCKS));
-        let heights = cursor.height.saturating_add(1)..=last;
-        let scans =
-            heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
-        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
-        while let Some((height, scanned)) = scans.next().await {
-            if self.is_over(SCAN_SECONDS) {
-                break;
-            }
-            let Some(scanned) = self.next_block(cursor, list, height, scanned).await else { break };
-            let header = scanned.header;
-            let noted = ahead.iter().filter(|block| block.height == height);
-            let (same, other): (Vec<_>, Vec<_>) =
-                noted.partition(|block| block.hash == follow::kept(header.hash));
-            for block in other {
-                if !self.lose(&unmoved, block, lookout, outcome).await? {
-                    untold.push(height);
-                }
-            }
-            found.extend(self.take_in(&unmoved, scanned, same.first().copied(), lookout, outcome).await?);
-            cursor.push(&header);
-            outcome.scanned = outcome.scanned.saturating_add(1);
-        }
-        Ok(untold)
-    }
-
-    /// The block that follows the cursor's. One that could not be read beside others is asked for once more by itself: a
-    /// node that is busy with eight may have time for one.
-    async fn next_block(
-        &self,
-        cursor: &Cursor,
-        list: &WatchList,
-        height: u64,
-        scanned: Result<ScannedBlock<Code>, RpcError>,
-    ) -> Option<ScannedBlock<Code>> {
-        let scanned = match scanned {
-            Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => scanned,
-            Err(_) => self.watcher.source.scan(height, list).await,
-        };
-        match scanned {
-            // A block that does not follow: the chain moved under us, and the next run finds the fork.
-            Ok(scanned) => cursor.is_parent_of(&scanned.header).then_some(scanned),
-            Err(RpcError::Moved(_) | RpcError::Missing(_)) => None,
-            Err(error) => {
-                tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read");
-                None
-            }
-        }
-    }
-
-    /// Notes what a block holds, beside what was `noted` of it before; gives it if there is anything to tell.
-    async fn take_in(
-        &self,
-        cursor: &Cursor,
-        scanned: ScannedBlock<Code>,
-        noted: Option<&TouchedBlock>,
-        lookout: &mut Lookout,
-        outcome: &mut Outcome,
-    ) -> Result<Option<TouchedBlock>, WatchError> {
-        outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
-        outcome.found = outcome.found.saturating_add(scanned.found.len());
-        self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
-        let payouts = self.refunds_among(&refunds::few(&scanned.payouts), &lookout.payouts).await?;
-        if scanned.found.is_empty() && payouts.is_empty() && noted.is_none() {
-            return Ok(None);
-        }
-        let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
-        self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
-        block.add(noted);
-        self.came_in(cursor, &mut lookout.outside, &block).await?;
-        Ok(Some(block))
-    }
-
     /// Reports of one run: a loss comes before what is found again.
     fn sequence(&self, found: bool) -> Sequence {
         Sequence(self.sequence_number().saturating_mul(2).saturating_add(u64::from(found)))
     }
-}
-
-/// What a look at the blocks noted lately came to.
-#[derive(Default)]
-struct Back {
-    /// Blocks of the chain that hold something uncounted.
-    found: Vec<TouchedBlock>,
-    /// Blocks above the cursor, which wait until the chain's own block of their height is scanned.
-    ahead: Vec<TouchedBlock>,
-    /// Heights of blocks whose loss could not be told.
-    untold: Vec<u64>,
 }
 
 impl From<WatchError> for ApiError {

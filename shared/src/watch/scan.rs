@@ -1,0 +1,205 @@
+//! Reading blocks: those noted lately again, those that passed too early, and the new ones up to the tip.
+
+use std::pin::pin;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, follow, tell};
+use crate::chain::block::ScannedBlock;
+use crate::chain::rpc::RpcError;
+use crate::payment::Code;
+use crate::store::{Cursor, TouchedBlock};
+
+/// A run stops taking new blocks after this long, so that time is left to tell payments.
+const SCAN_SECONDS: u64 = 35;
+
+/// Of that, what a look at the blocks noted lately may take: each may be a question to the node.
+const LOOK_BACK_SECONDS: u64 = 15;
+
+/// And what the blocks may take that had passed before an address was known.
+const SCAN_BACK_SECONDS: u64 = 20;
+
+/// Blocks scanned in one run at most, so that a day away is caught up in steps that are kept.
+const SCAN_BLOCKS: u64 = 1_000;
+
+/// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
+const SCANS_AT_ONCE: usize = 8;
+
+/// What a look at the blocks noted lately came to.
+#[derive(Default)]
+pub(super) struct Back {
+    /// Blocks of the chain that hold something uncounted.
+    pub(super) found: Vec<TouchedBlock>,
+    /// Blocks above the cursor, which wait until the chain's own block of their height is scanned.
+    pub(super) ahead: Vec<TouchedBlock>,
+    /// Heights of blocks whose loss could not be told, or for which there was no time.
+    pub(super) untold: Vec<u64>,
+    /// Whether there was time for all of them.
+    pub(super) is_whole: bool,
+}
+
+impl<S: Source> Run<'_, S> {
+    /// Looks at every block noted lately: takes back what is not part of the chain, whoever noted it.
+    pub(super) async fn look_back(
+        &self,
+        cursor: &Cursor,
+        lookout: &mut Lookout,
+        outcome: &mut Outcome,
+    ) -> Result<Back, WatchError> {
+        let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
+        let mut back = Back { is_whole: true, ..Back::default() };
+        for block in self.watcher.store.blocks_from(&self.watcher.chain.id, from).await? {
+            if block.height > cursor.height {
+                back.ahead.push(block);
+            } else if self.is_over(LOOK_BACK_SECONDS) {
+                back.untold.push(block.height);
+                back.is_whole = false;
+            } else if !self.is_canonical(cursor, &block).await? {
+                if !self.lose(cursor, &block, lookout, outcome).await? {
+                    back.untold.push(block.height);
+                }
+            } else {
+                lookout.outside.is_inside(&block);
+                if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
+                    back.found.push(block);
+                }
+            }
+        }
+        Ok(back)
+    }
+
+    /// Takes back what a block held; whether all who must know of it could be told.
+    async fn lose(
+        &self,
+        cursor: &Cursor,
+        block: &TouchedBlock,
+        lookout: &mut Lookout,
+        outcome: &mut Outcome,
+    ) -> Result<bool, WatchError> {
+        outcome.lost = outcome.lost.saturating_add(block.transfers.len());
+        self.claim(cursor).await?;
+        self.went_out(&mut lookout.outside, block).await?;
+        self.tell_lost(block).await
+    }
+
+    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them.
+    pub(super) async fn scan_back(
+        &self,
+        cursor: &Cursor,
+        list: &WatchList,
+        lookout: &mut Lookout,
+        (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
+    ) -> Result<bool, WatchError> {
+        let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
+        let Some((from, late)) = late else { return Ok(true) };
+        let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
+        let scans = heights.map(|height| self.watcher.source.scan(height, &late));
+        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
+        while let Some(scanned) = scans.next().await {
+            match scanned {
+                Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
+                    found.extend(self.take_in(cursor, scanned, None, lookout, outcome).await?);
+                }
+                Ok(_) => return Ok(false),
+                Err(error) => {
+                    tracing::warn!(chain = %self.watcher.chain.id, %error, "a block could not be read again");
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn is_canonical(&self, cursor: &Cursor, block: &TouchedBlock) -> Result<bool, WatchError> {
+        if let Some(hash) = cursor.hash_at(block.height) {
+            return Ok(hash == block.hash);
+        }
+        let header = self.watcher.source.header(block.height).await?;
+        Ok(header.is_none_or(|header| follow::kept(header.hash) == block.hash))
+    }
+
+    /// Scans up to the tip, or as far as time allows; gives the heights of blocks whose loss could not be told.
+    pub(super) async fn scan_forward(
+        &self,
+        cursor: &mut Cursor,
+        list: &WatchList,
+        lookout: &mut Lookout,
+        ahead: &[TouchedBlock],
+        (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
+    ) -> Result<Vec<u64>, WatchError> {
+        let mut untold = Vec::new();
+        // A claim on the way must not move past blocks whose payments are told at the end.
+        let unmoved = cursor.clone();
+        let last = self.tip.number.min(cursor.height.saturating_add(SCAN_BLOCKS));
+        let heights = cursor.height.saturating_add(1)..=last;
+        let scans =
+            heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
+        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
+        while let Some((height, scanned)) = scans.next().await {
+            if self.is_over(SCAN_SECONDS) {
+                break;
+            }
+            let Some(scanned) = self.next_block(cursor, list, height, scanned).await else { break };
+            let header = scanned.header;
+            let noted = ahead.iter().filter(|block| block.height == height);
+            let (same, other): (Vec<_>, Vec<_>) =
+                noted.partition(|block| block.hash == follow::kept(header.hash));
+            for block in other {
+                if !self.lose(&unmoved, block, lookout, outcome).await? {
+                    untold.push(height);
+                }
+            }
+            found.extend(self.take_in(&unmoved, scanned, same.first().copied(), lookout, outcome).await?);
+            cursor.push(&header);
+            outcome.scanned = outcome.scanned.saturating_add(1);
+        }
+        Ok(untold)
+    }
+
+    /// The block that follows the cursor's. One that could not be read beside others is asked for once more by itself: a
+    /// node that is busy with eight may have time for one.
+    async fn next_block(
+        &self,
+        cursor: &Cursor,
+        list: &WatchList,
+        height: u64,
+        scanned: Result<ScannedBlock<Code>, RpcError>,
+    ) -> Option<ScannedBlock<Code>> {
+        let scanned = match scanned {
+            Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => scanned,
+            Err(_) => self.watcher.source.scan(height, list).await,
+        };
+        match scanned {
+            // A block that does not follow: the chain moved under us, and the next run finds the fork.
+            Ok(scanned) => cursor.is_parent_of(&scanned.header).then_some(scanned),
+            Err(RpcError::Moved(_) | RpcError::Missing(_)) => None,
+            Err(error) => {
+                tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read");
+                None
+            }
+        }
+    }
+
+    /// Notes what a block holds, beside what was `noted` of it before; gives it if there is anything to tell.
+    pub(super) async fn take_in(
+        &self,
+        cursor: &Cursor,
+        scanned: ScannedBlock<Code>,
+        noted: Option<&TouchedBlock>,
+        lookout: &mut Lookout,
+        outcome: &mut Outcome,
+    ) -> Result<Option<TouchedBlock>, WatchError> {
+        outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
+        outcome.found = outcome.found.saturating_add(scanned.found.len());
+        self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
+        let payouts = self.refunds_among(&scanned.payouts, &lookout.payouts).await?;
+        if scanned.found.is_empty() && payouts.is_empty() && noted.is_none() {
+            return Ok(None);
+        }
+        let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
+        self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
+        block.add(noted);
+        self.came_in(cursor, &mut lookout.outside, &block).await?;
+        Ok(Some(block))
+    }
+}
