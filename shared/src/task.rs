@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::app::{self, App};
@@ -21,4 +22,35 @@ where
     app::run(|app| async move {
         lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handler(app, event.payload))).await
     })
+}
+
+/// A batch of a table's stream, of each record as much as `T` wants to know.
+#[derive(Debug, Deserialize)]
+pub struct Batch<T> {
+    /// What happened, in the order of each item's writes.
+    #[serde(rename = "Records")]
+    pub records: Vec<Record<T>>,
+}
+
+/// One write to an item.
+#[derive(Debug, Deserialize)]
+pub struct Record<T> {
+    /// What it did.
+    pub dynamodb: T,
+}
+
+/// A text, as streams write attribute values.
+#[derive(Debug, Deserialize)]
+pub struct Text {
+    /// The text itself.
+    #[serde(rename = "S")]
+    pub text: String,
+}
+
+/// A number, as streams write attribute values.
+#[derive(Debug, Deserialize)]
+pub struct Number {
+    /// Its decimal digits.
+    #[serde(rename = "N")]
+    pub digits: String,
 }

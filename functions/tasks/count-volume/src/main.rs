@@ -9,19 +9,7 @@ use shared::app::App;
 use shared::moment::Timestamp;
 use shared::money::Cents;
 use shared::payment::{Code, MerchantId};
-use shared::task;
-
-/// A batch of the table's stream.
-#[derive(Deserialize)]
-struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    dynamodb: Change,
-}
+use shared::task::{self, Batch, Number, Text};
 
 #[derive(Deserialize)]
 struct Change {
@@ -38,24 +26,12 @@ struct Image {
     paid_at: Option<Number>,
 }
 
-#[derive(Deserialize)]
-struct Text {
-    #[serde(rename = "S")]
-    text: String,
-}
-
-#[derive(Deserialize)]
-struct Number {
-    #[serde(rename = "N")]
-    digits: String,
-}
-
 fn main() -> task::Outcome {
     task::serve(count_volume)
 }
 
 async fn count_volume(app: &App, event: Value) -> task::Result {
-    let batch: Batch = serde_json::from_value(event)?;
+    let batch: Batch<Change> = serde_json::from_value(event)?;
     let mut counted = 0_u32;
     for image in batch.records.into_iter().filter_map(|record| record.dynamodb.new_image) {
         let (Some(paid_at), Some(merchant)) = (&image.paid_at, image.owner.text.strip_suffix("#live")) else {

@@ -7,19 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::payment::Code;
-use shared::task;
-
-/// A batch of the table's stream.
-#[derive(Deserialize)]
-struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    dynamodb: Change,
-}
+use shared::task::{self, Batch, Text};
 
 #[derive(Deserialize)]
 struct Change {
@@ -32,18 +20,12 @@ struct Keys {
     code: Text,
 }
 
-#[derive(Deserialize)]
-struct Text {
-    #[serde(rename = "S")]
-    text: String,
-}
-
 fn main() -> task::Outcome {
     task::serve(note_wallets)
 }
 
 async fn note_wallets(app: &App, event: Value) -> task::Result {
-    let batch: Batch = serde_json::from_value(event)?;
+    let batch: Batch<Change> = serde_json::from_value(event)?;
     let mut codes: Vec<Code> = Vec::new();
     for record in batch.records {
         // The items beside a payment that hold its further transfers have longer names.
