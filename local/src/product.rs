@@ -7,7 +7,7 @@ use std::path::Path;
 use dynoxide::Database;
 use serde_json::Value;
 use shared::app;
-use shared::store::{Store, Tables};
+use shared::store::Store;
 use tokio::net::TcpListener;
 
 use crate::binaries::{BuildError, build_functions};
@@ -133,7 +133,7 @@ impl DatabaseOnly {
 
     /// The tables, to be used as the functions do.
     pub fn store(&self) -> Store {
-        store(&self.product, &self.endpoint)
+        app::local_store(&self.endpoint, self.product.table_names())
     }
 
     /// Where the database answers.
@@ -205,7 +205,7 @@ impl Local {
 
     /// The tables, to be used as the functions do.
     pub fn store(&self) -> Store {
-        store(&self.product, &self.dynamodb_endpoint)
+        app::local_store(&self.dynamodb_endpoint, self.product.table_names())
     }
 
     /// What the template says.
@@ -295,21 +295,6 @@ fn log(options: &Options, folder: Option<&Folder>) -> Result<Log, StartError> {
             Ok(Log::file(&folder.log(), options.verbose).map_err(|problem| folder.unusable(problem))?)
         }
     }
-}
-
-/// The tables under the names that the template tells its functions.
-fn store(product: &Product, endpoint: &str) -> Store {
-    let name =
-        |variable| product.functions.iter().find_map(|function| function.environment.get(variable)).cloned();
-    let table = |variable| name(variable).unwrap_or_default();
-    let tables = Tables {
-        payments: table("PAYMENTS_TABLE"),
-        keys: table("KEYS_TABLE"),
-        accounts: table("ACCOUNTS_TABLE"),
-        addresses: table("ADDRESSES_TABLE"),
-        chains: table("CHAINS_TABLE"),
-    };
-    app::local_store(endpoint, tables)
 }
 
 /// What every function is told, over the template's variables.

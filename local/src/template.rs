@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
+use shared::store::Tables;
 
 pub use pattern::Pattern;
 
@@ -127,6 +128,21 @@ pub fn document(text: &str) -> Result<Value, TemplateError> {
 }
 
 impl Product {
+    /// The tables' names, as the template tells them to its functions.
+    pub fn table_names(&self) -> Tables {
+        let name = |variable| {
+            let mut functions = self.functions.iter();
+            functions.find_map(|function| function.environment.get(variable)).cloned().unwrap_or_default()
+        };
+        Tables {
+            payments: name("PAYMENTS_TABLE"),
+            keys: name("KEYS_TABLE"),
+            accounts: name("ACCOUNTS_TABLE"),
+            addresses: name("ADDRESSES_TABLE"),
+            chains: name("CHAINS_TABLE"),
+        }
+    }
+
     /// Reads a SAM template; parameters take their defaults unless `parameters` names them.
     pub fn read(text: &str, parameters: &BTreeMap<String, String>) -> Result<Product, TemplateError> {
         let template = document(text)?;

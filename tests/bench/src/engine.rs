@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use local::template::Product;
 use local::{Data, DatabaseOnly, Options};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use shared::app::Error;
-use shared::store::{Store, Tables};
+use shared::app::{Error, local_store};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -35,7 +34,7 @@ impl Engine {
         let folder = tempfile::tempdir()?;
         let data = Data::Folder(folder.path().join("data"));
         let database = DatabaseOnly::start(&Options { data, ..Options::default() }).await?;
-        let store = store(product, database.dynamodb_endpoint());
+        let store = local_store(database.dynamodb_endpoint(), product.table_names());
         let key = local::demo::demo(&store, None, &[]).await?.test;
         let (authority, acceptor) = certificates()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -70,21 +69,6 @@ impl Engine {
     pub async fn stop(self) {
         self.database.shutdown().await;
     }
-}
-
-fn store(product: &Product, endpoint: &str) -> Store {
-    let name = |variable| {
-        let mut functions = product.functions.iter();
-        functions.find_map(|function| function.environment.get(variable)).cloned().unwrap_or_default()
-    };
-    let tables = Tables {
-        payments: name("PAYMENTS_TABLE"),
-        keys: name("KEYS_TABLE"),
-        accounts: name("ACCOUNTS_TABLE"),
-        addresses: name("ADDRESSES_TABLE"),
-        chains: name("CHAINS_TABLE"),
-    };
-    shared::app::local_store(endpoint, tables)
 }
 
 /// An authority of its own, and a server that it vouches for.

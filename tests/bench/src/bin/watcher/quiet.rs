@@ -10,7 +10,7 @@ use shared::chain::{Chain, Chains};
 use shared::clock::Clock;
 use shared::moment::Timestamp;
 use shared::payment::Code;
-use shared::store::{Store, Tables, Watched};
+use shared::store::{Store, Watched};
 use shared::watch::{Source, WatchList};
 
 /// Writes under way at once.
@@ -101,16 +101,5 @@ pub async fn list(store: &Store, numbers: std::ops::Range<u64>, at: Timestamp) -
 pub fn store(endpoint: &str) -> Result<Store, Error> {
     let template = std::fs::read_to_string(local::Options::default().template)?;
     let product = local::template::Product::read(&template, &std::collections::BTreeMap::new())?;
-    let name = |variable: &str| {
-        let mut functions = product.functions.iter();
-        functions.find_map(|function| function.environment.get(variable)).cloned().unwrap_or_default()
-    };
-    let tables = Tables {
-        payments: name("PAYMENTS_TABLE"),
-        keys: name("KEYS_TABLE"),
-        accounts: name("ACCOUNTS_TABLE"),
-        addresses: name("ADDRESSES_TABLE"),
-        chains: name("CHAINS_TABLE"),
-    };
-    Ok(shared::app::local_store(endpoint, tables))
+    Ok(shared::app::local_store(endpoint, product.table_names()))
 }
