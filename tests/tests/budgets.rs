@@ -287,8 +287,8 @@ async fn sweeps(bench: &Bench, shop: &Shop<'_>) {
     sweep().await;
     let (checked, empty) = sweep().await;
     assert_eq!(checked, 0);
-    // At most two hours of 16 shards; beside them the stored hour and the cursors of three chains are read.
-    hold("empty sweep", empty, &Budget { requests: 36, reads: 32.0 * 0.5 + 4.0, writes: 1.0 });
+    // At most two hours of 4 shards; beside them the stored hour and the cursors of three chains are read.
+    hold("empty sweep", empty, &Budget { requests: 12, reads: 8.0 * 0.5 + 4.0, writes: 1.0 });
     insert_overdue(bench, shop).await;
     let (checked, full) = sweep().await;
     assert_eq!(checked, 1);

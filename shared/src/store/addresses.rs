@@ -11,14 +11,11 @@ use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::{Code, GivenAddress, Payment};
 
-/// New addresses are spread over this many partitions, so that no watcher's list is one hot spot.
-pub const WATCH_SHARDS: u64 = 4;
-
 /// How long an address is watched after it was listed: ten days open, three held open, thirty after the end (R23).
 pub const WATCHED_SECONDS: u64 = 43 * DAY_SECONDS;
 
 /// Pages of a list read at a time: two million addresses.
-const PAGES: usize = 400;
+const PAGES: usize = 1_600;
 
 /// An address on a watcher's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +57,16 @@ impl Store {
     }
 
     /// Puts an address on the list of the watchers of its family.
+    ///
+    /// All of a family are in one partition, which takes a thousand of them a second: each further one would cost every
+    /// watcher a request a minute.
     pub async fn list_address(&self, family: &str, watched: &Watched) -> Result<(), StoreError> {
         let heights = watched.heights.iter().map(|(chain, height)| (chain.to_string(), n(*height))).collect();
         let listed = watched.listed_at;
         self.client
             .put_item()
             .table_name(&self.tables.addresses)
-            .item("bucket", s(bucket(family, watched.code.shard(WATCH_SHARDS))))
+            .item("bucket", s(family))
             .item("stamp", s(format!("{:020}#{}", listed.0, watched.address)))
             .item("code", s(watched.code.to_string()))
             .item("heights", AttributeValue::M(heights))
@@ -93,50 +93,39 @@ impl Store {
         Ok(())
     }
 
-    /// Hands over what was listed for a family at `since` or later, by the consistent state of the table; one after
-    /// the other, because a list of a million is not to be held twice.
+    /// Hands over what was listed for a family at `since` or later, by the consistent state of the table; page by
+    /// page, because a list of a million is not to be held twice.
     pub async fn each_listed_since(
         &self,
         family: &str,
         since: Timestamp,
         mut each: impl FnMut(Watched),
     ) -> Result<(), StoreError> {
-        for shard in 0..WATCH_SHARDS {
-            let mut start = None;
-            for _ in 0..PAGES {
-                let page = self
-                    .client
-                    .query()
-                    .table_name(&self.tables.addresses)
-                    .key_condition_expression("#bucket = :bucket AND stamp >= :since")
-                    .expression_attribute_names("#bucket", "bucket")
-                    .expression_attribute_values(":bucket", s(bucket(family, shard)))
-                    .expression_attribute_values(":since", s(format!("{:020}", since.0)))
-                    .consistent_read(true)
-                    .set_exclusive_start_key(start)
-                    .send()
-                    .await
-                    .map_err(failed)?;
-                for item in page.items.unwrap_or_default() {
-                    each(read(&item)?);
-                }
-                start = page.last_evaluated_key;
-                if start.is_none() {
-                    break;
-                }
+        let mut start = None;
+        for _ in 0..PAGES {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.tables.addresses)
+                .key_condition_expression("#bucket = :family AND stamp >= :since")
+                .expression_attribute_names("#bucket", "bucket")
+                .expression_attribute_values(":family", s(family))
+                .expression_attribute_values(":since", s(format!("{:020}", since.0)))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(failed)?;
+            for item in page.items.unwrap_or_default() {
+                each(read(&item)?);
             }
-            if start.is_some() {
-                return Err(StoreError::Malformed(
-                    "the list of addresses is longer than a watcher reads".into(),
-                ));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(());
             }
         }
-        Ok(())
+        Err(StoreError::Malformed("the list of addresses is longer than a watcher reads".into()))
     }
-}
-
-fn bucket(family: &str, shard: u64) -> String {
-    format!("{family}#{shard}")
 }
 
 fn read(item: &Item) -> Result<Watched, StoreError> {
