@@ -123,7 +123,8 @@ impl<S: Source> Watcher<'_, S> {
         // Then in this order: what left the unconfirmed lies in a block up to the tip, or nowhere; and an address listed
         // after the tip was read gets no money in a block up to that tip.
         let started_at = self.clock.now();
-        let mempool = self.mempool().await;
+        let mempool =
+            if self.is_anybody_there(list, started_at).await? { self.mempool().await } else { None };
         let tip = self.source.tip().await?;
         list.refresh(self.store, self.chain, started_at).await?;
         let Outlying { sightings, payouts } = self.store.outlying(&self.chain.id).await?;
@@ -149,6 +150,14 @@ impl<S: Source> Watcher<'_, S> {
             }
             done => done,
         }
+    }
+
+    /// Whether an address is watched. With none, the unconfirmed of the whole world need not be asked for each minute.
+    async fn is_anybody_there(&self, list: &mut WatchList, now: Timestamp) -> Result<bool, WatchError> {
+        if list.is_empty() && self.chain.family.shows_unconfirmed() {
+            list.refresh(self.store, self.chain, now).await?;
+        }
+        Ok(!list.is_empty())
     }
 
     /// Without it a run does the rest of its work: what is unconfirmed counts for nothing.
@@ -223,8 +232,9 @@ impl<'a, S: Source> Run<'a, S> {
         }
         let hashes = vec![follow::kept(self.tip.hash)];
         let caught_up = vec![(self.started_at, height)];
-        let known_at = self.started_at;
-        self.write(Cursor { height, hashes, known_at, caught_up, ..Cursor::default() }).await?;
+        let at = self.started_at;
+        let next = Cursor { height, hashes, known_at: at, whole_at: at, caught_up, ..Cursor::default() };
+        self.write(next).await?;
         Ok(Outcome { height, caught_up: true, ..Outcome::default() })
     }
 
@@ -235,7 +245,8 @@ impl<'a, S: Source> Run<'a, S> {
             return Ok(Outcome::default());
         };
         let hashes = vec![follow::kept(first.hash)];
-        self.write(Cursor { height, hashes, known_at: self.started_at, ..Cursor::default() }).await?;
+        let at = self.started_at;
+        self.write(Cursor { height, hashes, known_at: at, whole_at: at, ..Cursor::default() }).await?;
         Ok(Outcome { height, ..Outcome::default() })
     }
 
@@ -281,9 +292,8 @@ impl<'a, S: Source> Run<'a, S> {
     /// age of its tip tells.
     fn lag_seconds(&self, cursor: &Cursor) -> u64 {
         let now = self.watcher.clock.now();
-        let last = cursor.caught_up.last().map_or(self.started_at, |(at, _)| *at);
         let pause = self.watcher.chain.family.longest_pause_seconds();
-        now.since(last).max(now.since(self.tip.timestamp).saturating_sub(pause))
+        now.since(cursor.whole_at).max(now.since(self.tip.timestamp).saturating_sub(pause))
     }
 
     /// A cursor that lately began, or jumped to a tip with nobody to watch for, has scanned nothing below: it begins

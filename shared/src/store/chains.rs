@@ -63,6 +63,8 @@ pub struct Cursor {
     pub open_from: Option<u64>,
     /// When the last finished run began: every address listed before then was looked for up to `height`.
     pub known_at: Timestamp,
+    /// When the last run began that scanned the whole chain; before the first of them, when the chain was begun.
+    pub whole_at: Timestamp,
     /// The last times at which the whole chain had been scanned, and how high it was; oldest first.
     pub caught_up: Vec<(Timestamp, u64)>,
 }
@@ -409,6 +411,7 @@ fn write_cursor(chain: &ChainId, cursor: &Cursor) -> Item {
         ("hashes".to_owned(), AttributeValue::B(Blob::new(cursor.hashes.concat()))),
         ("caught_up".to_owned(), AttributeValue::L(caught_up.collect())),
         ("known_at".to_owned(), n(cursor.known_at.0)),
+        ("whole_at".to_owned(), n(cursor.whole_at.0)),
     ]);
     item.extend(cursor.open_from.map(|height| ("open_from".to_owned(), n(height))));
     item
@@ -431,6 +434,7 @@ fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
         hashes: hashes.to_vec(),
         open_from: optional_number(item, "open_from")?,
         known_at: Timestamp(optional_number(item, "known_at")?.unwrap_or(0)),
+        whole_at: Timestamp(optional_number(item, "whole_at")?.unwrap_or(0)),
         caught_up: caught_up.into_iter().map(|(at, height)| (Timestamp(at), height)).collect(),
     })
 }

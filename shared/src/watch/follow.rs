@@ -111,6 +111,7 @@ impl Cursor {
     }
 
     pub(super) fn note_caught_up(&mut self, at: Timestamp) {
+        self.whole_at = at;
         self.caught_up.push((at, self.height));
         let surplus = self.caught_up.len().saturating_sub(KEPT_TIMES);
         self.caught_up.drain(..surplus);

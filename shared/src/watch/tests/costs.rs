@@ -6,16 +6,19 @@ use crate::payment::Status;
 
 #[tokio::test]
 async fn an_idle_chain_costs_one_question_one_write_and_a_look_at_list_and_cursor() {
-    let mut world = World::unwatched().await;
-    world.run().await;
-    world.node.mine_empty(5);
-    world.tap.take();
-    world.node.asked.set(0);
-    let outcome = world.run().await;
-    let used = world.tap.take();
-    println!("idle: {used:?}, node {}", world.node.asked.get());
-    assert_eq!((outcome.height, outcome.caught_up), (world.node.best().number, true));
-    assert_eq!((world.node.asked.get(), used.reads, used.writes), (1, 6, 1));
+    // Where a node shows what is unconfirmed, the list is looked at before too, and that question saved.
+    for (chain, reads) in [("ethereum", 3), ("bitcoin", 4)] {
+        let mut world = World::on(chain).await;
+        world.run().await;
+        world.node.mine_empty(5);
+        world.tap.take();
+        world.node.asked.set(0);
+        let outcome = world.run().await;
+        let used = world.tap.take();
+        println!("idle: {used:?}, node {}", world.node.asked.get());
+        assert_eq!((outcome.height, outcome.caught_up), (world.node.best().number, true));
+        assert_eq!((world.node.asked.get(), used.reads, used.writes), (1, reads, 1));
+    }
 }
 
 #[tokio::test]
@@ -30,7 +33,7 @@ async fn empty_blocks_cost_no_write_but_the_cursors() {
     let used = world.tap.take();
     println!("5 empty blocks: {used:?}, node {}", world.node.asked.get());
     assert_eq!(used.writes, 1);
-    assert!(used.half_write_units <= 8 && used.half_read_units <= 20);
+    assert!(used.half_write_units <= 8 && used.half_read_units <= 8);
 }
 
 #[tokio::test]

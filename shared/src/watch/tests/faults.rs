@@ -152,6 +152,20 @@ async fn r15_a_window_does_not_close_over_money_that_could_not_be_told() {
 }
 
 #[tokio::test]
+async fn a_chain_that_is_never_read_to_its_tip_lags_since_it_was_begun() {
+    let mut world = World::unwatched().await;
+    world.payer(1, Cents(10_000)).await;
+    world.run().await;
+    *world.node.fault.borrow_mut() = Fault::NoTipBlock;
+    for minutes in 1..=3 {
+        world.node.mine_empty(5);
+        assert_eq!(world.run().await.lag_seconds, minutes * 60);
+    }
+    *world.node.fault.borrow_mut() = Fault::None;
+    assert_eq!(world.run().await.lag_seconds, 1);
+}
+
+#[tokio::test]
 async fn r15_a_node_that_stands_still_closes_no_window() {
     let (mut world, _) = World::with_payment().await;
     let closes = world.now().plus(600);
