@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use fastrand::Rng;
-use shared::moment::Timestamp;
+use shared::moment::{Minute, Timestamp};
 use shared::money::Cents;
 use shared::payment::Status;
 use shared::store::Cursor;
@@ -70,6 +70,7 @@ pub fn play(desk: &mut Desk, seed: u64, bug: Option<Bug>, traced: bool) -> Playe
         ages: random.u8(0..8) == 0,
         random,
         hour: hour_of(now.minus(2 * HOUR_SECONDS)),
+        priced: None,
     };
     stage.open();
     let steps = stage.random.usize(STEPS);
@@ -131,6 +132,8 @@ struct Stage<'a> {
     /// Whether it goes on to the end of its payments' time.
     ages: bool,
     hour: Timestamp,
+    /// The minute of the last rates.
+    priced: Option<Minute>,
 }
 
 impl Stage<'_> {
@@ -178,8 +181,13 @@ impl Stage<'_> {
         self.net.lock().now
     }
 
-    /// The market accepts its rates again, as it does every two minutes.
-    fn accept_rates(&self) {
+    /// The market accepts its rates again, once a minute.
+    fn accept_rates(&mut self) {
+        let minute = self.now().minute();
+        if self.priced == Some(minute) {
+            return;
+        }
+        self.priced = Some(minute);
         let symbols = self.world.chain.coins.iter().map(|coin| coin.rate_symbol.as_str());
         let rates: Vec<(&str, u64)> = symbols.zip(RATES.map(|dollars| dollars * 100_000_000)).collect();
         self.desk.accept_rates(&rates, self.now());
