@@ -157,7 +157,8 @@ impl Store {
     /// The payment whose own item was read. One that has further items is read again, whole.
     pub(super) async fn whole(&self, item: Item) -> Result<Found, StoreError> {
         if versions(&item)?.is_empty() {
-            return Row::read(item, Transfers::new(), Layout::default());
+            let (payment, version) = Row::read(item, Transfers::new())?;
+            return Ok(Found { payment, version, layout: Layout::default() });
         }
         // Few payments come here, and the others should not carry what this needs.
         Box::pin(self.pieces(row::code(&item)?)).await
@@ -170,7 +171,8 @@ impl Store {
                 .await?
                 .ok_or_else(|| StoreError::Malformed("a payment is gone".into()))?;
             if let Some((transfers, layout)) = self.chunks(code, &versions(&item)?).await? {
-                return Row::read(item, transfers, layout);
+                let (payment, version) = Row::read(item, transfers)?;
+                return Ok(Found { payment, version, layout });
             }
         }
         Err(StoreError::Contended)

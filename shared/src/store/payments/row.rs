@@ -1,6 +1,7 @@
 //! A payment as an item. Attribute names are for ever; reading checks what writing guaranteed.
 
 mod refund;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,15 +10,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use self::refund::RefundRow;
-use super::overflow::Layout;
-use super::{DUE_SHARDS, Found};
+pub(super) use self::transfer::TransferRow;
+use super::DUE_SHARDS;
 use crate::chain::{ChainId, CoinId};
-use crate::moment::{Minute, Timestamp};
+use crate::moment::Timestamp;
 use crate::money::{BasisPoints, Cents, Decimals, Rate, Units};
 use crate::payment::{
-    BlockAt, Code, Deferral, Ending, Fee, FeePaidBy, GivenAddress, Idempotency, Identity, KycMethod,
-    KycStatus, MerchantId, Metadata, Mode, Movement, Payment, PaymentId, Progress, Quote, Quotes, Request,
-    Selection, Sequence, Standing, Status, Terms, Transfer, TransferId,
+    Code, Deferral, Ending, Fee, FeePaidBy, GivenAddress, Idempotency, Identity, KycMethod, KycStatus,
+    MerchantId, Metadata, Mode, Payment, PaymentId, Progress, Quote, Quotes, Request, Selection, Status,
+    Terms, TransferId,
 };
 use crate::store::StoreError;
 use crate::store::attribute::{Item, text};
@@ -120,39 +121,6 @@ struct QuoteRow {
     rate: u64,
     at: u64,
     until: u64,
-}
-
-/// Units are text: a number of DynamoDB has 38 digits, a coin may need 39.
-#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub(super) struct TransferRow {
-    coin: String,
-    decimals: u8,
-    chain: String,
-    tx: String,
-    address: String,
-    units: String,
-    required: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unconfirmed_at: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_block: Option<(u64, u64, u64)>,
-    seq: u64,
-    standing: StandingRow,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deep_since: Option<u64>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    rates: Vec<(u64, u64)>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    after_end: bool,
-}
-
-#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum StandingRow {
-    Unconfirmed { at: u64 },
-    InBlock { height: u64, time: u64, confirmations: u32 },
-    Lost { block: Option<(u64, u64)>, at: u64 },
-    Replaced,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -259,17 +227,16 @@ impl Row {
         self.chunk_versions = versions;
     }
 
-    /// The payment of an item and the transfers that lie elsewhere.
+    /// The payment of an item and of the transfers that lie elsewhere, and the number of its last write.
     pub(super) fn read(
         item: Item,
         elsewhere: BTreeMap<String, TransferRow>,
-        layout: Layout,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<(Payment, u64), StoreError> {
         let mut row: Row =
             serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))?;
         row.transfers.extend(elsewhere);
         let version = row.version;
-        Ok(Found { payment: row.payment()?, version, layout })
+        Ok((row.payment()?, version))
     }
 
     fn payment(self) -> Result<Payment, StoreError> {
@@ -407,88 +374,6 @@ impl QuoteRow {
     }
 }
 
-impl TransferRow {
-    fn new(transfer: &Transfer) -> TransferRow {
-        let movement = &transfer.movement;
-        let (Sequence(seq), standing) = transfer.latest;
-        TransferRow {
-            coin: movement.coin.to_string(),
-            decimals: movement.decimals.get(),
-            chain: movement.chain.to_string(),
-            tx: movement.tx_id.clone(),
-            address: movement.address.clone(),
-            units: movement.units.0.to_string(),
-            required: movement.confirmations_required,
-            unconfirmed_at: transfer.unconfirmed_at.map(|at| at.0),
-            first_block: transfer.first_block.map(|(Sequence(seq), block)| (seq, block.height, block.time.0)),
-            seq,
-            standing: StandingRow::new(standing),
-            deep_since: transfer.deep_since.map(|at| at.0),
-            rates: transfer.rates.iter().map(|(minute, rate)| (minute.0, rate.get())).collect(),
-            after_end: transfer.after_end,
-        }
-    }
-
-    fn transfer(self, id: String) -> Result<(TransferId, Transfer), StoreError> {
-        let id = TransferId::new(id);
-        let rates = self.rates.into_iter().map(|(minute, price)| Ok((Minute(minute), rate(price)?)));
-        let movement = Movement {
-            id: id.clone(),
-            coin: coin_id(&self.coin)?,
-            decimals: decimals(self.decimals)?,
-            chain: chain_id(&self.chain)?,
-            tx_id: self.tx,
-            address: self.address,
-            units: units(&self.units)?,
-            confirmations_required: self.required,
-        };
-        let transfer = Transfer {
-            movement,
-            unconfirmed_at: self.unconfirmed_at.map(Timestamp),
-            first_block: self
-                .first_block
-                .map(|(seq, height, time)| (Sequence(seq), block_at((height, time)))),
-            latest: (Sequence(self.seq), self.standing.standing()),
-            deep_since: self.deep_since.map(Timestamp),
-            rates: rates.collect::<Result<_, StoreError>>()?,
-            after_end: self.after_end,
-        };
-        Ok((id, transfer))
-    }
-}
-
-fn block_at((height, time): (u64, u64)) -> BlockAt {
-    BlockAt { height, time: Timestamp(time) }
-}
-
-impl StandingRow {
-    fn new(standing: Standing) -> StandingRow {
-        match standing {
-            Standing::Unconfirmed { at } => StandingRow::Unconfirmed { at: at.0 },
-            Standing::InBlock { block, confirmations } => {
-                StandingRow::InBlock { height: block.height, time: block.time.0, confirmations }
-            }
-            Standing::Lost { block, at } => {
-                StandingRow::Lost { block: block.map(|block| (block.height, block.time.0)), at: at.0 }
-            }
-            Standing::Replaced => StandingRow::Replaced,
-        }
-    }
-
-    fn standing(self) -> Standing {
-        match self {
-            StandingRow::Unconfirmed { at } => Standing::Unconfirmed { at: Timestamp(at) },
-            StandingRow::InBlock { height, time, confirmations } => {
-                Standing::InBlock { block: block_at((height, time)), confirmations }
-            }
-            StandingRow::Lost { block, at } => {
-                Standing::Lost { block: block.map(block_at), at: Timestamp(at) }
-            }
-            StandingRow::Replaced => Standing::Replaced,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     //! What is written is what is read.
@@ -502,8 +387,7 @@ mod tests {
         #[test]
         fn a_payment_read_back_is_the_payment_written(payment in arb_payment(), version in 1..u64::MAX) {
             let item = Row::new(&payment, version).into_item().unwrap();
-            let read = Row::read(item, BTreeMap::new(), Layout::default()).unwrap();
-            prop_assert_eq!((read.payment, read.version), (payment, version));
+            prop_assert_eq!(Row::read(item, BTreeMap::new()).unwrap(), (payment, version));
         }
     }
 }

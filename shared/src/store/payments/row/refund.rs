@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{StandingRow, chain_id, coin_id, decimals, hash, is_default, malformed, units};
+use super::transfer::StandingRow;
+use super::{chain_id, coin_id, decimals, hash, is_default, malformed, units};
 use crate::chain::CoinId;
 use crate::moment::Timestamp;
 use crate::payment::{Claim, ClaimHash, Confirmation, Earlier, Refund, Sequence, Sighting, Status};
