@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
+use crate::callers::{Accounts, Callers};
 use crate::clock::Clock;
-use crate::http::{Accounts, Callers};
 use crate::settings::{Settings, optional, required};
 use crate::store::{Store, Tables};
 

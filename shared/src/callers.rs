@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Result;
 use crate::account::Account;
-use crate::app::App;
 use crate::keys::{KeyHash, KeyRecord};
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::MerchantId;
+use crate::store::{Store, StoreError};
 
 /// Revoking and disabling take effect within 30 seconds (R26); the rest is for the table's own delay.
 const REMEMBERED_SECONDS: u64 = 25;
@@ -27,19 +26,19 @@ pub struct Accounts(Remembered<MerchantId, Account>);
 
 impl Callers {
     /// The key's record; `None` for a key that is not known.
-    pub(super) async fn known(
+    pub async fn known(
         &self,
-        app: &App,
+        store: &Store,
         hash: &KeyHash,
         now: Timestamp,
-    ) -> Result<Option<Arc<KeyRecord>>> {
+    ) -> Result<Option<Arc<KeyRecord>>, StoreError> {
         if let Some(key) = self.0.get(hash, now) {
             return Ok(Some(key));
         }
-        let Some(key) = app.store.key(hash).await? else { return Ok(None) };
+        let Some(key) = store.key(hash).await? else { return Ok(None) };
         let today = now.0.div_euclid(DAY_SECONDS);
         if key.is_valid(now) && key.last_used_day.is_none_or(|day| day < today) {
-            app.store.touch_key(hash, today).await?;
+            store.touch_key(hash, today).await?;
         }
         Ok(Some(self.0.put(hash.clone(), key, now)))
     }
@@ -49,14 +48,14 @@ impl Accounts {
     /// The account; `None` for one that is not known.
     pub async fn known(
         &self,
-        app: &App,
+        store: &Store,
         merchant: &MerchantId,
         now: Timestamp,
-    ) -> Result<Option<Arc<Account>>> {
+    ) -> Result<Option<Arc<Account>>, StoreError> {
         if let Some(account) = self.0.get(merchant, now) {
             return Ok(Some(account));
         }
-        let found = app.store.account(merchant, now).await?;
+        let found = store.account(merchant, now).await?;
         Ok(found.map(|account| self.0.put(merchant.clone(), account, now)))
     }
 }

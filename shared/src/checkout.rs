@@ -30,7 +30,8 @@ pub struct Chosen {
 
 /// The coins that `payment` can be paid in now, in the order of the settings. A coin without a rate is not offered.
 pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<OfferedCoin>> {
-    let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
+    let account =
+        app.accounts.known(&app.store, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
     if account.state == AccountState::Disabled {
         return Ok(Vec::new());
     }
@@ -41,7 +42,8 @@ pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<
 /// The same after a choice, by the market of that choice: nothing is read again.
 pub async fn offers_after(app: &App, chosen: &Chosen, now: Timestamp) -> Result<Vec<OfferedCoin>> {
     let payment = &chosen.payment;
-    let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
+    let account =
+        app.accounts.known(&app.store, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
     Ok(offers_in(&chosen.market, app, &account, payment))
 }
 
@@ -68,7 +70,8 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
     let payment = &found.payment;
     let (chain, coin) = app.settings.chains.coin(coin).ok_or_else(not_offered)?;
     payment.may_choose(&coin.id, now)?;
-    let account = app.accounts.known(app, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
+    let account =
+        app.accounts.known(&app.store, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
     if account.state == AccountState::Disabled {
         return Err(ApiError::AccountDisabled);
     }

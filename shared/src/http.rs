@@ -1,7 +1,6 @@
 //! One endpoint, one binary: a function names its handler and the scope it needs; what all share is here.
 
 mod call;
-mod callers;
 mod error;
 mod etag;
 mod paging;
@@ -24,7 +23,6 @@ use crate::keys::Scope;
 use reply::Answer;
 
 pub use call::{Call, Caller};
-pub use callers::{Accounts, Callers};
 pub use error::ApiError;
 pub use etag::ETag;
 pub use paging::ListQuery;

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod admin;
 pub mod app;
+pub mod callers;
 pub mod chain;
 pub mod checkout;
 pub mod clock;

@@ -74,11 +74,12 @@ impl<Who> Call<Who> {
         let text = self.header("x-api-key").ok_or(ApiError::Unauthenticated)?;
         let key = ApiKey::parse(text).map_err(|_| ApiError::Unauthenticated)?;
         let hash = key.hash();
-        let key = app.callers.known(app, &hash, now).await?.ok_or(ApiError::Unauthenticated)?;
+        let key = app.callers.known(&app.store, &hash, now).await?.ok_or(ApiError::Unauthenticated)?;
         if !key.is_valid(now) {
             return Err(ApiError::Unauthenticated);
         }
-        let account = app.accounts.known(app, &key.merchant, now).await?.ok_or(ApiError::Unauthenticated)?;
+        let account =
+            app.accounts.known(&app.store, &key.merchant, now).await?.ok_or(ApiError::Unauthenticated)?;
         if account.state == AccountState::Disabled {
             return Err(ApiError::AccountDisabled);
         }
