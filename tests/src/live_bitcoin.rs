@@ -132,6 +132,15 @@ impl LiveBitcoin {
         text(&done["hex"])
     }
 
+    /// The operator's command on the chain of this gateway, with that chain's settings and node.
+    pub async fn recover(&self, command: &[&str]) -> String {
+        let (file, node) = (self.folder.path().join("chains.json"), self.node.url());
+        let currency = self.node.currency();
+        std::fs::write(&file, chains(currency).to_string()).unwrap();
+        let at = ["--chain", name(currency), "--rpc-url", &node, "--chains", file.to_str().unwrap()];
+        operator(self.local.dynamodb_endpoint(), &[command, at.as_slice()].concat()).await
+    }
+
     /// Ends everything.
     pub async fn end(self) {
         self.local.shutdown().await;

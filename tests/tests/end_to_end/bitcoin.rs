@@ -234,3 +234,31 @@ async fn r23_bitcoins_after_the_end_are_late() {
     assert_eq!(payment["transfers"][0]["late"], json!(true));
     live.end().await;
 }
+
+#[tokio::test]
+async fn r23_bitcoins_after_forty_three_days_are_found_by_the_operator() {
+    let Some(live) = bitcoin().await else { return };
+    let (code, quoted) = live.quoted("49.99").await;
+    live.watch().await;
+    live.tick("expire-payments").await;
+    let live = live.later(44 * DAY_SECONDS, r#"{"BTC":"60000.00"}"#).await;
+    live.mine(1).await;
+    live.tick("expire-payments").await;
+    let from = live.node.height().await + 1;
+    let tx = live.node.send(&quoted.address, quoted.units).await;
+    live.mine(2).await;
+    assert_eq!(live.shop.get(&code).await["transfers"], json!([]), "nobody looks at the address any more");
+
+    let said = live.recover(&["credit", "--tx", &tx]).await;
+    assert!(said.contains(&code) && said.contains(&tx), "{said}");
+    live.priced(&code).await;
+    let late = live.shop.get(&code).await;
+    assert_eq!((&late["status"], &late["late"]), (&json!("expired"), &json!(true)));
+    assert_eq!(late["amount_received_usd"], 49.99);
+
+    let rescan = ["rescan", "--address", &quoted.address, "--from", &from.to_string()];
+    let again = live.recover(&rescan).await;
+    assert!(again.contains("1 transfers were known") && !again.contains(&code), "{again}");
+    assert_eq!(live.shop.get(&code).await, late);
+    live.end().await;
+}
