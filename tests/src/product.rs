@@ -205,4 +205,15 @@ impl Caller {
     pub async fn simulate(&self, id: &str, scenario: &Value) -> Answer {
         self.post(&format!("/api/v1/test/payments/{id}/simulate"), &scenario.to_string()).await
     }
+
+    /// Plays scenarios one after the other, each of which is to be answered with 200; the last answer.
+    pub async fn play(&self, id: &str, scenarios: &[Value]) -> Answer {
+        let mut last = None;
+        for scenario in scenarios {
+            let answer = self.simulate(id, scenario).await;
+            assert_eq!(answer.status, 200, "{scenario}: {}", answer.text);
+            last = Some(answer);
+        }
+        last.expect("a scenario")
+    }
 }

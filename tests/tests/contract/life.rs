@@ -5,19 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use shared::money::BasisPoints;
 use tests::answer::Answer;
-use tests::product::{Caller, shared};
+use tests::product::shared;
 
 const TEN_DAYS: u64 = 864_000;
-
-async fn play(caller: &Caller, id: &str, scenarios: &[Value]) -> Answer {
-    let mut last = None;
-    for scenario in scenarios {
-        let answer = caller.simulate(id, scenario).await;
-        assert_eq!(answer.status, 200, "{scenario}: {}", answer.text);
-        last = Some(answer);
-    }
-    last.unwrap()
-}
 
 fn approve() -> Value {
     json!({ "scenario": "approve_identity" })
@@ -59,15 +49,15 @@ fn r16_money_moves_a_payment_along() {
         let shop = product.shop().await;
         let id = shop.test.created("100").await;
         let due = |n| sums(n);
-        let answer = play(&shop.test, &id, &[approve(), choose("USDC")]).await;
+        let answer = shop.test.play(&id, &[approve(), choose("USDC")]).await;
         assert_eq!(due(&answer), (json!("pending"), json!(0.0), json!(0.0)));
-        let answer = play(&shop.test, &id, &[transfer(40, "a")]).await;
+        let answer = shop.test.play(&id, &[transfer(40, "a")]).await;
         assert_eq!(due(&answer), (json!("partially_paid"), json!(40.0), json!(0.0)));
         assert_eq!(answer.field("paid_at"), json!(null));
-        let answer = play(&shop.test, &id, &[transfer(60, "b")]).await;
+        let answer = shop.test.play(&id, &[transfer(60, "b")]).await;
         assert_eq!(due(&answer), (json!("paid"), json!(100.0), json!(0.0)));
         assert!(answer.field("paid_at").is_string());
-        let answer = play(&shop.test, &id, &[transfer(1, "c")]).await;
+        let answer = shop.test.play(&id, &[transfer(1, "c")]).await;
         assert_eq!(due(&answer), (json!("overpaid"), json!(101.0), json!(1.0)));
         assert_eq!(answer.field("transfers").as_array().unwrap().len(), 3);
     });
@@ -78,16 +68,16 @@ fn r16_a_reorganisation_takes_money_back_and_its_return_counts_once() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = shop.test.created("100").await;
-        play(&shop.test, &id, &[approve(), choose("ETH"), transfer(60, "a"), transfer(50, "b")]).await;
+        shop.test.play(&id, &[approve(), choose("ETH"), transfer(60, "a"), transfer(50, "b")]).await;
         let reorg = json!({ "scenario": "reorg", "transfer_id": "b" });
-        let answer = play(&shop.test, &id, &[reorg.clone(), reorg]).await;
+        let answer = shop.test.play(&id, &[reorg.clone(), reorg]).await;
         assert_eq!(sums(&answer), (json!("partially_paid"), json!(60.0), json!(0.0)));
         assert_eq!(answer.field("paid_at"), json!(null));
         let states: Vec<_> =
             answer.field("transfers").as_array().unwrap().iter().map(|t| t["state"].clone()).collect();
         assert_eq!(states, ["counted", "lost"]);
         let confirm = json!({ "scenario": "confirm", "transfer_id": "b" });
-        let answer = play(&shop.test, &id, &[confirm.clone(), transfer(50, "b"), confirm]).await;
+        let answer = shop.test.play(&id, &[confirm.clone(), transfer(50, "b"), confirm]).await;
         assert_eq!(sums(&answer), (json!("overpaid"), json!(110.0), json!(10.0)));
     });
 }
@@ -98,7 +88,7 @@ fn r17_cancel_says_what_stands_in_its_way() {
         let shop = product.shop().await;
         let made = async |scenarios: &[Value]| {
             let id = shop.test.created("10").await;
-            play(&shop.test, &id, scenarios).await;
+            shop.test.play(&id, scenarios).await;
             id
         };
         let start = [approve(), choose("ETH")];
@@ -129,7 +119,7 @@ fn r17_of_a_cancel_and_a_payment_at_once_one_wins_and_both_see_it() {
         let shop = product.shop().await;
         for _ in 0..8 {
             let id = shop.test.created("10").await;
-            play(&shop.test, &id, &[approve(), choose("ETH")]).await;
+            shop.test.play(&id, &[approve(), choose("ETH")]).await;
             let pay = transfer(100, "a");
             let (cancelled, paid) = tokio::join!(shop.test.cancel(&id), shop.test.simulate(&id, &pay));
             let last = shop.test.read(&id).await;
@@ -157,7 +147,7 @@ fn r18_a_rejected_payer_may_try_three_times_in_all() {
         let (unlucky, lucky) = (shop.test.created("10").await, shop.test.created("10").await);
         for _ in 0..3 {
             assert_eq!(
-                play(&shop.test, &unlucky, std::slice::from_ref(&reject)).await.field("kyc_status"),
+                shop.test.play(&unlucky, std::slice::from_ref(&reject)).await.field("kyc_status"),
                 "rejected"
             );
         }
@@ -166,7 +156,7 @@ fn r18_a_rejected_payer_may_try_three_times_in_all() {
             shop.test.simulate(&unlucky, scenario).await.assert_refused(400, "payment_state", detail);
         }
         assert_eq!(shop.test.read(&unlucky).await.field("status"), "kyc_required");
-        let approved = play(&shop.test, &lucky, &[reject.clone(), reject, approve(), approve()]).await;
+        let approved = shop.test.play(&lucky, &[reject.clone(), reject, approve(), approve()]).await;
         assert_eq!(
             (approved.field("kyc_status"), approved.field("status")),
             (json!("approved"), json!("pending"))
@@ -183,18 +173,18 @@ fn r19_a_coin_needs_identity_and_is_settled_while_money_is_on_its_way() {
         let id = shop.test.created("10").await;
         let early = shop.test.simulate(&id, &choose("ETH")).await;
         early.assert_refused(400, "payment_state", "Identity must be approved before a coin can be chosen");
-        let first = play(&shop.test, &id, &[approve(), choose("ETH")]).await.payment();
-        let second = play(&shop.test, &id, &[choose("USDC")]).await.payment();
+        let first = shop.test.play(&id, &[approve(), choose("ETH")]).await.payment();
+        let second = shop.test.play(&id, &[choose("USDC")]).await.payment();
         // One address serves every network and token of the family.
         assert_eq!(first["wallet_address"], second["wallet_address"]);
         assert_eq!((&first["selected_coin"], &second["selected_coin"]), (&json!("ETH"), &json!("USDC")));
         assert_eq!((&first["coin_amount"], &second["coin_amount"]), (&json!("0.004"), &json!("10")));
-        play(&shop.test, &id, &[unconfirmed(10, "a")]).await;
+        shop.test.play(&id, &[unconfirmed(10, "a")]).await;
         let settled = shop.test.simulate(&id, &choose("ETH")).await;
         let detail = "A transfer was seen and is not yet counted, so the coin cannot be changed";
         settled.assert_refused(400, "payment_state", detail);
         // A new quote in the same coin is for the rest.
-        let rest = play(&shop.test, &id, &[choose("USDC")]).await.payment();
+        let rest = shop.test.play(&id, &[choose("USDC")]).await.payment();
         assert_eq!((&rest["selected_coin"], &rest["coin_amount"]), (&json!("USDC"), &json!("9")));
     });
 }
@@ -205,10 +195,10 @@ fn r19_the_rest_can_be_paid_in_another_coin_once_what_came_counts() {
         let shop = product.shop().await;
         let id = shop.test.created("10").await;
         let confirm = json!({ "scenario": "confirm", "transfer_id": "a" });
-        play(&shop.test, &id, &[approve(), choose("USDC"), unconfirmed(10, "a"), confirm]).await;
-        let rest = play(&shop.test, &id, &[choose("ETH")]).await.payment();
+        shop.test.play(&id, &[approve(), choose("USDC"), unconfirmed(10, "a"), confirm]).await;
+        let rest = shop.test.play(&id, &[choose("ETH")]).await.payment();
         assert_eq!((&rest["selected_coin"], &rest["coin_amount"]), (&json!("ETH"), &json!("0.0036")));
-        let paid = play(&shop.test, &id, &[transfer(90, "b")]).await;
+        let paid = shop.test.play(&id, &[transfer(90, "b")]).await;
         assert_eq!(sums(&paid), (json!("paid"), json!(10.0), json!(0.0)));
         let coins: Vec<_> =
             paid.field("transfers").as_array().unwrap().iter().map(|one| one["coin"].clone()).collect();
@@ -228,9 +218,9 @@ fn r20_a_spread_is_fixed_when_the_payment_is_made() {
         let other = product.shop().await;
         store.set_spread(&other.account.merchant, spread).await.unwrap();
         let id = other.test.created("99").await;
-        let chosen = play(&other.test, &id, &[approve(), choose("USDC")]).await.payment();
+        let chosen = other.test.play(&id, &[approve(), choose("USDC")]).await.payment();
         assert_eq!((&chosen["coin_amount"], &chosen["rate_usd"]), (&json!("100"), &json!("0.99")));
-        let paid = play(&other.test, &id, &[transfer(50, "a"), advance(901), transfer(50, "b")]).await;
+        let paid = other.test.play(&id, &[transfer(50, "a"), advance(901), transfer(50, "b")]).await;
         assert_eq!(sums(&paid), (json!("paid"), json!(99.0), json!(0.0)));
         let rates: Vec<_> =
             paid.field("transfers").as_array().unwrap().iter().map(|one| one["rate_usd"].clone()).collect();
@@ -244,13 +234,13 @@ fn r20_a_quote_holds_15_minutes() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = shop.test.created("10").await;
-        let chosen = play(&shop.test, &id, &[approve(), choose("ETH")]).await.payment();
+        let chosen = shop.test.play(&id, &[approve(), choose("ETH")]).await.payment();
         assert_eq!(seconds_between(&chosen["updated_at"], &chosen["rate_expires_at"]), 900);
         assert_eq!(chosen["rate_usd"], "2500.00");
-        let renewed = play(&shop.test, &id, &[advance(901), choose("ETH")]).await.payment();
+        let renewed = shop.test.play(&id, &[advance(901), choose("ETH")]).await.payment();
         assert_eq!(seconds_between(&renewed["updated_at"], &renewed["rate_expires_at"]), 900);
         assert!(seconds_between(&chosen["rate_expires_at"], &renewed["rate_expires_at"]) >= 901);
-        let paid = play(&shop.test, &id, &[advance(901), transfer(100, "a")]).await;
+        let paid = shop.test.play(&id, &[advance(901), transfer(100, "a")]).await;
         // No quote held, so that the minute's accepted rate counts.
         assert_eq!(sums(&paid), (json!("paid"), json!(10.0), json!(0.0)));
         assert_eq!(paid.field("transfers")[0]["rate_usd"], "2500.00");
@@ -265,13 +255,13 @@ fn r21_the_quoted_units_settle_the_dollars_exactly() {
         for amount in ["1.01", "33.33", "49.99", "1234567.89"] {
             let id = shop.test.created(amount).await;
             let expected: Value = serde_json::from_str(amount).unwrap();
-            let paid = play(&shop.test, &id, &[approve(), choose("USDT"), transfer(100, "a")]).await;
+            let paid = shop.test.play(&id, &[approve(), choose("USDT"), transfer(100, "a")]).await;
             assert_eq!(sums(&paid), (json!("paid"), expected, json!(0.0)), "{amount}");
             assert_eq!(paid.field("transfers")[0]["amount"], paid.field("coin_amount"));
         }
         let id = shop.test.created("10").await;
         let almost = json!({ "scenario": "transfer", "percent": 99.9 });
-        let short = play(&shop.test, &id, &[approve(), choose("ETH"), almost]).await;
+        let short = shop.test.play(&id, &[approve(), choose("ETH"), almost]).await;
         // The tolerance is 0 unless the deployment says otherwise; what came is rounded down.
         assert_eq!(sums(&short), (json!("partially_paid"), json!(9.99), json!(0.0)));
     });
@@ -282,7 +272,7 @@ fn r22_a_transfer_counts_once_however_often_it_is_told() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = shop.test.created("10").await;
-        play(&shop.test, &id, &[approve(), choose("ETH"), unconfirmed(50, "a")]).await;
+        shop.test.play(&id, &[approve(), choose("ETH"), unconfirmed(50, "a")]).await;
         let again: Vec<_> = (0..10)
             .map(|_| {
                 let (caller, id) = (shop.test.clone(), id.clone());
@@ -294,7 +284,7 @@ fn r22_a_transfer_counts_once_however_often_it_is_told() {
             let answer = call.await.unwrap();
             assert!(matches!(answer.status, 200 | 503), "{}", answer.text);
         }
-        let last = play(&shop.test, &id, &[transfer(50, "a")]).await;
+        let last = shop.test.play(&id, &[transfer(50, "a")]).await;
         assert_eq!(sums(&last), (json!("partially_paid"), json!(5.0), json!(0.0)));
         assert_eq!(last.field("transfers").as_array().unwrap().len(), 1);
     });
@@ -313,7 +303,7 @@ fn r22_every_order_of_what_the_chain_reports_gives_the_same_payment() {
         let mut seen = BTreeSet::new();
         for order in orders {
             let id = shop.test.created("10").await;
-            let last = play(&shop.test, &id, &[&[approve(), choose("USDC")], &order[..]].concat()).await;
+            let last = shop.test.play(&id, &[&[approve(), choose("USDC")], &order[..]].concat()).await;
             seen.insert(format!("{:?}", sums(&last)));
         }
         assert_eq!(seen.len(), 1, "{seen:?}");
@@ -326,12 +316,12 @@ fn r23_money_after_the_end_is_late_and_changes_no_status() {
         let shop = product.shop().await;
         for (end, status) in [(Some(advance(TEN_DAYS)), "expired"), (None, "cancelled")] {
             let id = shop.test.created("10").await;
-            let chosen = play(&shop.test, &id, &[approve(), choose("ETH")]).await.payment();
+            let chosen = shop.test.play(&id, &[approve(), choose("ETH")]).await.payment();
             match end {
-                Some(end) => assert_eq!(play(&shop.test, &id, &[end]).await.field("status"), "expired"),
+                Some(end) => assert_eq!(shop.test.play(&id, &[end]).await.field("status"), "expired"),
                 None => assert_eq!(shop.test.cancel(&id).await.field("status"), "cancelled"),
             }
-            let late = play(&shop.test, &id, &[transfer(100, "a")]).await;
+            let late = shop.test.play(&id, &[transfer(100, "a")]).await;
             assert_eq!(sums(&late), (json!(status), json!(10.0), json!(0.0)));
             let late = late.payment();
             assert_eq!((&late["late"], &late["transfers"][0]["late"]), (&json!(true), &json!(true)));
@@ -349,18 +339,18 @@ fn r16_late_money_that_covers_what_is_due_can_be_accepted() {
         let shop = product.shop().await;
         for end in ["expire", "cancel"] {
             let id = shop.test.created("10").await;
-            play(&shop.test, &id, &[approve(), choose("ETH")]).await;
+            shop.test.play(&id, &[approve(), choose("ETH")]).await;
             let open = shop.test.accept_late(&id).await;
             open.assert_refused(400, "payment_state", "Payment is pending and has no late money to accept");
             match end {
-                "expire" => play(&shop.test, &id, &[advance(TEN_DAYS)]).await,
+                "expire" => shop.test.play(&id, &[advance(TEN_DAYS)]).await,
                 _ => shop.test.cancel(&id).await,
             };
             let covers = "The money received does not cover what is due";
             shop.test.accept_late(&id).await.assert_refused(400, "payment_state", covers);
-            play(&shop.test, &id, &[transfer(60, "a"), unconfirmed(50, "b")]).await;
+            shop.test.play(&id, &[transfer(60, "a"), unconfirmed(50, "b")]).await;
             shop.test.accept_late(&id).await.assert_refused(400, "payment_state", covers);
-            play(&shop.test, &id, &[transfer(50, "b")]).await;
+            shop.test.play(&id, &[transfer(50, "b")]).await;
             let accepted = shop.test.accept_late(&id).await;
             assert_eq!(sums(&accepted), (json!("overpaid"), json!(11.0), json!(1.0)), "{end}");
             let accepted = accepted.payment();
@@ -378,12 +368,12 @@ fn r16_accepted_money_that_a_reorganisation_takes_is_late_money_again_when_it_re
     shared(async |product| {
         let shop = product.shop().await;
         let id = shop.test.created("10").await;
-        play(&shop.test, &id, &[approve(), choose("ETH"), advance(TEN_DAYS), transfer(100, "a")]).await;
+        shop.test.play(&id, &[approve(), choose("ETH"), advance(TEN_DAYS), transfer(100, "a")]).await;
         assert_eq!(shop.test.accept_late(&id).await.field("status"), "paid");
-        let lost = play(&shop.test, &id, &[json!({ "scenario": "reorg", "transfer_id": "a" })]).await;
+        let lost = shop.test.play(&id, &[json!({ "scenario": "reorg", "transfer_id": "a" })]).await;
         assert_eq!(sums(&lost), (json!("pending"), json!(0.0), json!(0.0)));
         assert_eq!(lost.field("paid_at"), json!(null));
-        let back = play(&shop.test, &id, &[transfer(100, "a")]).await;
+        let back = shop.test.play(&id, &[transfer(100, "a")]).await;
         assert_eq!(sums(&back), (json!("paid"), json!(10.0), json!(0.0)), "it stays accepted");
     });
 }
@@ -397,7 +387,7 @@ fn r24_each_address_is_given_to_one_payment() {
                 let caller = if n.is_multiple_of(2) { shop.test.clone() } else { other.test.clone() };
                 tokio::spawn(async move {
                     let id = caller.created("10").await;
-                    play(&caller, &id, &[approve(), choose("ETH")]).await.field("wallet_address")
+                    caller.play(&id, &[approve(), choose("ETH")]).await.field("wallet_address")
                 })
             })
             .collect();

@@ -12,16 +12,6 @@ const SEVEN_DAYS: u64 = 604_800;
 const ADDRESS: &str = "0x52908400098527886E0F7030069857D2E4169EE7";
 const OTHER: &str = "0xde709f2102306220921060314715629080e2fb77";
 
-async fn play(caller: &Caller, id: &str, scenarios: &[Value]) -> Answer {
-    let mut last = None;
-    for scenario in scenarios {
-        let answer = caller.simulate(id, scenario).await;
-        assert_eq!(answer.status, 200, "{scenario}: {}", answer.text);
-        last = Some(answer);
-    }
-    last.unwrap()
-}
-
 fn choose(coin: &str) -> Value {
     json!({ "scenario": "choose_coin", "coin": coin })
 }
@@ -38,7 +28,7 @@ fn advance(seconds: u64) -> Value {
 async fn received(caller: &Caller, percent: u64) -> String {
     let id = caller.created("10").await;
     let steps = [json!({ "scenario": "approve_identity" }), choose("ETH"), transfer(percent)];
-    play(caller, &id, &steps).await;
+    caller.play(&id, &steps).await;
     id
 }
 
@@ -89,7 +79,7 @@ fn r16_what_came_to_a_payment_that_ended_goes_back_and_then_it_is_refunded() {
     shared(async |product| {
         let shop = product.shop().await;
         let expired = received(&shop.test, 50).await;
-        assert_eq!(play(&shop.test, &expired, &[advance(TEN_DAYS)]).await.field("status"), "expired");
+        assert_eq!(shop.test.play(&expired, &[advance(TEN_DAYS)]).await.field("status"), "expired");
         for (id, status) in [(expired, "expired"), (cancelled(&shop.test, 50).await, "cancelled")] {
             let asked = ask(&shop.test, &id, json!(null)).await;
             assert_eq!(asked.status, 201);
@@ -106,7 +96,7 @@ fn r16_what_came_to_a_payment_that_ended_goes_back_and_then_it_is_refunded() {
             );
             assert_eq!(confirm(&shop.test, &id, "ETH").await.text, refund.text, "the same again");
             assert_eq!(shop.test.read(&id).await.field("status"), status, "only the chain says refunded");
-            let done = play(&shop.test, &id, &[json!({ "scenario": "refund" })]).await;
+            let done = shop.test.play(&id, &[json!({ "scenario": "refund" })]).await;
             assert_eq!(done.field("status"), "refunded");
             assert!(done.field("refunded_at").is_string());
             assert_eq!(done.field("amount_received_usd"), 5.0);
@@ -140,7 +130,7 @@ fn r16_refunding_an_excess_leaves_overpaid() {
             (many("transactions"), many("left_out"))
         };
         assert_eq!(sweep().await, (0, 1), "the refund needs what lies there");
-        let done = play(&shop.test, &id, &[json!({ "scenario": "refund", "coin": "ETH" })]).await;
+        let done = shop.test.play(&id, &[json!({ "scenario": "refund", "coin": "ETH" })]).await;
         assert_eq!((done.field("status"), done.field("refunded_at")), (json!("overpaid"), json!(null)));
         assert_eq!(listed(&shop.test, &id).await[0]["status"], "completed");
         assert_eq!(sweep().await, (1, 0), "what is left is the merchant's");
@@ -158,16 +148,16 @@ fn r16_two_coins_need_two_refunds() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = received(&shop.test, 30).await;
-        play(&shop.test, &id, &[choose("USDC"), transfer(30)]).await;
+        shop.test.play(&id, &[choose("USDC"), transfer(30)]).await;
         shop.test.cancel(&id).await;
         let unclear = ask(&shop.test, &id, json!(null)).await;
         unclear.assert_refused(400, "invalid_parameter", "coin must be one that can go back: ETH, USDC");
         confirmed(product, &shop.test, &id, "ETH").await;
-        let one = play(&shop.test, &id, &[json!({ "scenario": "refund" })]).await;
+        let one = shop.test.play(&id, &[json!({ "scenario": "refund" })]).await;
         assert_eq!((one.field("status"), one.field("refunded_at")), (json!("cancelled"), json!(null)));
         let refund = confirmed(product, &shop.test, &id, "USDC").await;
         assert!(refund["payment_link"].as_str().unwrap().contains("/transfer?address="));
-        let two = play(&shop.test, &id, &[json!({ "scenario": "refund" })]).await;
+        let two = shop.test.play(&id, &[json!({ "scenario": "refund" })]).await;
         assert_eq!((two.field("status"), listed(&shop.test, &id).await.len()), (json!("refunded"), 2));
     });
 }
@@ -177,9 +167,9 @@ fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = shop.test.created("10").await;
-        play(&shop.test, &id, &[json!({ "scenario": "approve_identity" }), choose("ETH")]).await;
+        shop.test.play(&id, &[json!({ "scenario": "approve_identity" }), choose("ETH")]).await;
         shop.test.cancel(&id).await;
-        play(&shop.test, &id, &[transfer(100)]).await;
+        shop.test.play(&id, &[transfer(100)]).await;
         let asked = ask(&shop.test, &id, json!(null)).await;
         let detail = "A refund of this payment is requested, so its late money cannot be accepted";
         shop.test.accept_late(&id).await.assert_refused(400, "payment_state", detail);
@@ -242,7 +232,7 @@ fn a_claim_link_takes_one_address_within_seven_days() {
         // Nobody gives an address for seven days.
         let id = cancelled(&shop.test, 50).await;
         let old = link(&ask(&shop.test, &id, json!(null)).await);
-        play(&shop.test, &id, &[advance(SEVEN_DAYS)]).await;
+        shop.test.play(&id, &[advance(SEVEN_DAYS)]).await;
         assert_eq!(give(product, &old, ADDRESS, true).await.status, 404);
         assert_eq!(listed(&shop.test, &id).await[0]["status"], "expired");
         let new = link(&ask(&shop.test, &id, json!({ "amount": "0.001" })).await);
@@ -358,7 +348,7 @@ fn the_merchant_confirms_what_the_payer_gave_and_names_a_transaction() {
         let name = json!({ "tx_id": tx("b") });
         let named = shop.test.refunds("POST", &id, "/ETH/transaction", &name).await.refund();
         assert_eq!(named["tx_id"], tx("b"));
-        play(&shop.test, &id, &[json!({ "scenario": "refund" }), json!({ "scenario": "refund" })]).await;
+        shop.test.play(&id, &[json!({ "scenario": "refund" }), json!({ "scenario": "refund" })]).await;
         let [done] = listed(&shop.test, &id).await.try_into().unwrap();
         assert_eq!((&done["amount"], &done["tx_id"]), (&json!("0.0015"), &json!(tx("b"))));
         let other = shop.test.refunds("POST", &id, "/ETH/transaction", &json!({ "tx_id": tx("c") })).await;
@@ -423,9 +413,9 @@ fn never_twice_whoever_asks_at_once() {
 
 async fn race_with_acceptance(shop: &Shop<'_>) {
     let id = shop.test.created("10").await;
-    play(&shop.test, &id, &[json!({ "scenario": "approve_identity" }), choose("ETH")]).await;
+    shop.test.play(&id, &[json!({ "scenario": "approve_identity" }), choose("ETH")]).await;
     shop.test.cancel(&id).await;
-    play(&shop.test, &id, &[transfer(100)]).await;
+    shop.test.play(&id, &[transfer(100)]).await;
     let (asked, accepted) = tokio::join!(ask(&shop.test, &id, json!(null)), shop.test.accept_late(&id));
     assert_eq!((asked.status == 201, accepted.status == 200), (accepted.status != 200, asked.status != 201));
     let status = shop.test.read(&id).await.field("status");
