@@ -4,13 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::Engine;
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::auth::{Params, ResolveAuthScheme};
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Config, ConfigBag, Region, RuntimeComponents, StalledStreamProtectionConfig,
-};
-use aws_smithy_runtime_api::client::auth::{AuthSchemeId, AuthSchemeOption, AuthSchemeOptionsFuture};
 use local::template::Product;
 use serde_json::{Value, json};
 use shared::account::{Account, AccountState};
@@ -22,8 +15,9 @@ use shared::moment::Timestamp;
 use shared::money::{BasisPoints, Cents};
 use shared::payment::{MerchantId, Mode, Secret};
 use shared::settings::{FeeSettings, Settings};
-use shared::store::{Store, Tables};
+use shared::store::Store;
 
+use crate::client::store;
 use crate::net::{Net, Seat, State};
 use crate::wire::Wire;
 
@@ -297,41 +291,4 @@ fn leave_out_unread_indexes(definition: &mut Value) {
     definition.extend(indexes.map(|indexes| (INDEXES.to_owned(), indexes)));
     let attributes = definition["AttributeDefinitions"].as_array_mut().expect("attributes");
     attributes.retain(|attribute| keys.contains(&attribute["AttributeName"]));
-}
-
-/// A store over a client without what a simulation has no use for: signatures, retries of its own, timeouts.
-fn store(wire: Wire) -> Store {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url("http://simulation")
-        .region(Region::new("simulation"))
-        .allow_no_auth()
-        .auth_scheme_resolver(Unsigned)
-        .retry_config(RetryConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(wire)
-        .build();
-    let tables = Tables {
-        payments: "Payments".to_owned(),
-        keys: "Keys".to_owned(),
-        accounts: "Accounts".to_owned(),
-        addresses: "Addresses".to_owned(),
-        chains: "Chains".to_owned(),
-    };
-    Store::new(Client::from_conf(config), tables)
-}
-
-/// Requests that never leave the process need no signature.
-#[derive(Debug)]
-struct Unsigned;
-
-impl ResolveAuthScheme for Unsigned {
-    fn resolve_auth_scheme<'a>(
-        &'a self,
-        _: &'a Params,
-        _: &'a ConfigBag,
-        _: &'a RuntimeComponents,
-    ) -> AuthSchemeOptionsFuture<'a> {
-        AuthSchemeOptionsFuture::ready(Ok(vec![AuthSchemeOption::from(AuthSchemeId::from("noAuth"))]))
-    }
 }

@@ -16,6 +16,7 @@
 mod actors;
 pub mod bugs;
 mod chain;
+mod client;
 mod desk;
 mod engine;
 mod history;
