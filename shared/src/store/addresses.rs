@@ -14,8 +14,11 @@ use crate::payment::{Code, GivenAddress, Payment};
 /// How long an address is watched after it was listed: ten days open, three held open, thirty after the end (R23).
 pub const WATCHED_SECONDS: u64 = 43 * DAY_SECONDS;
 
+/// Addresses in a page of a list: somewhat less than the megabyte at which the table would end it anyway.
+const PAGE: i32 = 5_000;
+
 /// Pages of a list read at a time: two million addresses.
-const PAGES: usize = 1_600;
+const PAGES: usize = 400;
 
 /// An address on a watcher's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +115,7 @@ impl Store {
                 .expression_attribute_values(":family", s(family))
                 .expression_attribute_values(":since", s(format!("{:020}", since.0)))
                 .consistent_read(true)
+                .limit(PAGE)
                 .set_exclusive_start_key(start)
                 .send()
                 .await

@@ -8,7 +8,7 @@ use shared::watch::{WatchList, Watcher};
 use tests::anvil::{ANVIL_CHAIN_ID, Anvil};
 use tokio::time::Instant;
 
-use crate::quiet::{chain, list, listed_at, store};
+use crate::quiet::{chain, list, store};
 
 /// A day of Ethereum.
 const BLOCKS: u64 = 7_200;
@@ -24,7 +24,7 @@ pub async fn measure() -> Result<String, Error> {
     let database = DatabaseOnly::start(&Options { data: Data::Memory, ..Options::default() }).await?;
     let (store, chain, node) =
         (store(database.dynamodb_endpoint())?, chain("ethereum")?, Node::new(anvil.url())?);
-    list(&store, 0..ADDRESSES, listed_at()).await?;
+    list(&store, 0..ADDRESSES).await?;
     let (source, mut known) = (node.on(&chain, ANVIL_CHAIN_ID), WatchList::default());
     let watcher = Watcher { chain: &chain, source: &source, store: &store, clock: Clock::from_env() };
     watcher.run(&mut known).await?;

@@ -61,7 +61,7 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
     let (mut memory, mut units) = (Vec::new(), Vec::new());
     let mut listed = 0;
     for &payments in &arguments.payments {
-        quiet::list(&tables, listed..payments, quiet::listed_at()).await?;
+        quiet::list(&tables, listed..payments).await?;
         listed = listed.max(payments);
         memory.push(memory::row(endpoint, payments).await?);
         units.push(watching.row(payments, arguments.blocks).await?);

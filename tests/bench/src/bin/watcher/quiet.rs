@@ -33,9 +33,12 @@ pub struct Quiet {
     pub height: Cell<u64>,
 }
 
-/// When the addresses of a benchmark were listed: longer ago than a watcher looks back at each run.
-pub fn listed_at() -> Timestamp {
-    Clock::from_env().now().minus(60 * 60)
+/// Hours over which the addresses of a benchmark were listed: as long as they are watched, less a day.
+const HOURS: u64 = 42 * 24;
+
+/// When the address of that number was listed: longer ago than a watcher looks back at each run.
+fn listed_at(now: Timestamp, number: u64) -> Timestamp {
+    now.minus(60 * 60 * (1 + number % HOURS))
 }
 
 fn header(number: u64) -> Header {
@@ -81,14 +84,20 @@ pub fn address(number: u64) -> [u8; 20] {
 }
 
 /// Puts addresses on the list of watchers, as choosing a coin does.
-pub async fn list(store: &Store, numbers: std::ops::Range<u64>, at: Timestamp) -> Result<(), Error> {
+pub async fn list(store: &Store, numbers: std::ops::Range<u64>) -> Result<(), Error> {
+    let now = Clock::from_env().now();
     let mut next = numbers.start;
     while next < numbers.end {
         let end = numbers.end.min(next.saturating_add(AT_ONCE));
         let put = (next..end).map(|number| async move {
             let address = shared::chain::address::EvmAddress(address(number)).to_string();
             let heights = [(chain("ethereum")?.id, 100)].into();
-            let watched = Watched { address, code: Code::from_random(number), listed_at: at, heights };
+            let watched = Watched {
+                address,
+                code: Code::from_random(number),
+                listed_at: listed_at(now, number),
+                heights,
+            };
             store.list_address("evm", &watched).await.map_err(Error::from)
         });
         try_join_all(put).await?;
