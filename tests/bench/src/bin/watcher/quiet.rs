@@ -38,7 +38,8 @@ const HOURS: u64 = 42 * 24;
 
 /// When the address of that number was listed: longer ago than a watcher looks back at each run.
 fn listed_at(now: Timestamp, number: u64) -> Timestamp {
-    now.minus(60 * 60 * (1 + number % HOURS))
+    let hours = number.rem_euclid(HOURS).saturating_add(1);
+    now.minus(hours.saturating_mul(60 * 60))
 }
 
 fn header(number: u64) -> Header {
