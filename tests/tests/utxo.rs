@@ -10,7 +10,7 @@ use shared::chain::bitcoin::node::Node;
 use shared::chain::bitcoin::rpc::BitcoinRpc;
 use shared::chain::bitcoin::scan::{Wanted, scan_block, scan_tx};
 use shared::chain::bitcoin::tx::Tx;
-use shared::chain::block::{Found, Header, ScannedBlock, Txid};
+use shared::chain::block::{Found, Header, OutPoint, ScannedBlock, Txid};
 use shared::chain::rpc::RpcError;
 use shared::chain::{Chain, Chains};
 use shared::watch::Source;
@@ -265,5 +265,25 @@ async fn r22_a_reorganisation_takes_money_that_comes_back_under_its_key() {
         world.node.mine(1).await;
         assert_eq!(money(&world.tip().await.found), money(&before.found));
         assert_eq!(world.node.height().await, height + 2);
+    }
+}
+
+#[tokio::test]
+async fn an_output_is_unspent_until_a_transaction_that_waits_spends_it() {
+    for currency in CURRENCIES {
+        let Some(world) = World::start(currency).await else { return };
+        let own = world.node.own_address().await;
+        let tx = world.node.send(&own, 70_000).await;
+        world.node.mine(1).await;
+        let outputs = [0, 1, 7].map(|vout| format!("{tx}:{vout}").parse::<OutPoint>().unwrap());
+        assert_eq!(world.rpc.unspent(&outputs).await.unwrap(), [true, true, false], "{currency:?}");
+        let input = json!([{ "txid": tx, "vout": 0 }]);
+        let spending = world.node.call("createrawtransaction", json!([input, [{ own: "0.0006" }]])).await;
+        let signed = world.node.call("signrawtransactionwithwallet", json!([spending])).await;
+        world.node.resend(signed["hex"].as_str().unwrap()).await;
+        assert_eq!(world.rpc.unspent(&outputs).await.unwrap(), [false, true, false], "{currency:?}");
+        assert_eq!(world.rpc.unspent(&outputs[..1]).await.unwrap(), [false], "{currency:?}");
+        world.node.mine(1).await;
+        assert_eq!(world.rpc.unspent(&outputs).await.unwrap(), [false, true, false], "{currency:?}");
     }
 }

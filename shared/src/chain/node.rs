@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::address::AddressKey;
-use super::block::{Found, Header, Mempool, ScannedBlock};
+use super::block::{Found, Header, Mempool, OutPoint, ScannedBlock};
 use super::rpc::RpcError;
 use super::{Chain, CoinId, Family, bitcoin, evm};
 use crate::money::Units;
@@ -99,6 +99,20 @@ impl Source for NodeOn<'_> {
         match self {
             NodeOn::Evm(node) => node.balances(block, addresses).await,
             NodeOn::Bitcoin(node) => node.balances(block, addresses).await,
+        }
+    }
+
+    async fn nonces(&self, block: &Header, addresses: &[AddressKey]) -> Result<Option<Vec<u64>>, RpcError> {
+        match self {
+            NodeOn::Evm(node) => node.nonces(block, addresses).await,
+            NodeOn::Bitcoin(node) => node.nonces(block, addresses).await,
+        }
+    }
+
+    async fn unspent(&self, outputs: &[OutPoint]) -> Result<Option<Vec<bool>>, RpcError> {
+        match self {
+            NodeOn::Evm(node) => node.unspent(outputs).await,
+            NodeOn::Bitcoin(node) => node.unspent(outputs).await,
         }
     }
 

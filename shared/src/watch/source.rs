@@ -6,7 +6,7 @@ use std::future::Future;
 use super::WatchList;
 use crate::chain::CoinId;
 use crate::chain::address::AddressKey;
-use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
+use crate::chain::block::{Found, Header, Mempool, OutPoint, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::money::Units;
 use crate::payment::Code;
@@ -35,6 +35,18 @@ pub trait Source {
         _block: &Header,
         _addresses: &[AddressKey],
     ) -> impl Future<Output = Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError>> {
+        async { Ok(None) }
+    }
+    /// How many transactions addresses have sent up to a block; `None` on a chain where addresses send none.
+    fn nonces(
+        &self,
+        _block: &Header,
+        _addresses: &[AddressKey],
+    ) -> impl Future<Output = Result<Option<Vec<u64>>, RpcError>> {
+        async { Ok(None) }
+    }
+    /// Whether outputs can still be spent, by what is in blocks and what waits for one; `None` on a chain without outputs.
+    fn unspent(&self, _outputs: &[OutPoint]) -> impl Future<Output = Result<Option<Vec<bool>>, RpcError>> {
         async { Ok(None) }
     }
     /// How many blocks were scanned, since this was last asked, in which some money could not be looked for.

@@ -17,7 +17,7 @@ use super::rpc::{BATCH, BitcoinRpc};
 use super::scan::{Wanted, scan_block, scan_tx};
 use super::tx::Tx;
 use crate::chain::Chain;
-use crate::chain::block::{Found, Header, Mempool, ScannedBlock};
+use crate::chain::block::{Found, Header, Mempool, OutPoint, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
@@ -151,6 +151,10 @@ impl Source for NodeOn<'_> {
     async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
         self.tip().await?;
         self.node.rpc.height_of(tx_id).await
+    }
+
+    async fn unspent(&self, outputs: &[OutPoint]) -> Result<Option<Vec<bool>>, RpcError> {
+        self.node.rpc.unspent(outputs).await.map(Some)
     }
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {

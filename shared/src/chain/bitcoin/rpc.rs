@@ -7,13 +7,13 @@ use std::fmt;
 
 use bitcoin::Txid;
 use bitcoin::hex::{DisplayHex, FromHex};
-use serde::de::{Error, Visitor};
+use serde::de::{DeserializeOwned, Error, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::block::RawHeader;
 use super::tx::Tx;
-use crate::chain::block::{Hash256, Header, Mempool};
+use crate::chain::block::{Hash256, Header, Mempool, OutPoint};
 use crate::chain::rpc::{JsonRpc, RpcError};
 
 /// Transactions asked for in one request: a node answers so many in a blink, and the answer stays small.
@@ -31,6 +31,7 @@ const BLOCK_HEADER: &str = "getblockheader";
 const BLOCK: &str = "getblock";
 const MEMPOOL: &str = "getrawmempool";
 const TRANSACTION: &str = "getrawtransaction";
+const OUTPUT: &str = "gettxout";
 
 /// A way to one node.
 #[derive(Clone, Debug)]
@@ -106,13 +107,23 @@ impl BitcoinRpc {
         let mut all = Vec::new();
         for names in names.chunks(BATCH) {
             let params: Vec<Value> = names.iter().map(|txid| json!([txid.to_string(), false])).collect();
-            // One alone needs no batch, which not every node takes.
-            let answers = match params.as_slice() {
-                [one] => vec![self.0.call::<String>(TRANSACTION, one.clone()).await],
-                params => self.0.batch::<String>(TRANSACTION, params).await?,
-            };
+            let answers = self.each::<String>(TRANSACTION, &params).await?;
             for (txid, answer) in names.iter().zip(answers) {
                 all.push(waiting(*txid, answer)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether outputs can still be spent, by what is in blocks and what waits for one; nodes that forget old blocks know
+    /// it too.
+    pub async fn unspent(&self, outputs: &[OutPoint]) -> Result<Vec<bool>, RpcError> {
+        let mut all = Vec::new();
+        for outputs in outputs.chunks(BATCH) {
+            let params: Vec<Value> =
+                outputs.iter().map(|output| json!([output.txid.to_string(), output.vout, true])).collect();
+            for answer in self.each::<Option<IgnoredAny>>(OUTPUT, &params).await? {
+                all.push(answer?.is_some());
             }
         }
         Ok(all)
@@ -128,6 +139,18 @@ impl BitcoinRpc {
         let Some(block) = place.blockhash else { return Ok(None) };
         let block: Height = self.0.call(BLOCK_HEADER, json!([block, true])).await?;
         Ok(Some(block.height))
+    }
+
+    /// What the node answers to each question. One alone needs no batch, which not every node takes.
+    async fn each<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<Result<T, RpcError>>, RpcError> {
+        match params {
+            [one] => Ok(vec![self.0.call(method, one.clone()).await]),
+            params => self.0.batch(method, params).await,
+        }
     }
 
     async fn header_of(&self, hash: Hash256, number: u64) -> Result<Header, RpcError> {

@@ -103,6 +103,14 @@ impl Source for NodeOn<'_> {
         coin_balances(&self.node.rpc, self.chain, block.hash, &addresses).await.map(Some)
     }
 
+    async fn nonces(&self, block: &Header, addresses: &[AddressKey]) -> Result<Option<Vec<u64>>, RpcError> {
+        let mut nonces = Vec::new();
+        for AddressKey(address) in addresses {
+            nonces.push(self.node.rpc.nonce(block.hash, EvmAddress(*address)).await?);
+        }
+        Ok(Some(nonces))
+    }
+
     fn take_unchecked(&self) -> u64 {
         self.node.unchecked.swap(0, Ordering::Relaxed)
     }

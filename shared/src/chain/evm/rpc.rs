@@ -110,6 +110,14 @@ impl Rpc {
         }
     }
 
+    /// How many transactions an address has sent up to the block of that hash; delegations of its code (EIP-7702) count too.
+    pub async fn nonce(&self, block_hash: Hash256, address: EvmAddress) -> Result<u64, RpcError> {
+        const METHOD: &str = "eth_getTransactionCount";
+        let at = json!({ "blockHash": block_hash.to_string() });
+        let nonce: String = self.0.call(METHOD, json!([address.to_lower_hex(), at])).await?;
+        quantity(&nonce).ok_or(RpcError::Shape(METHOD))
+    }
+
     async fn logs_of(&self, block_hash: Hash256, contracts: &[EvmAddress]) -> Result<Vec<Log>, RpcError> {
         const METHOD: &str = "eth_getLogs";
         let contracts: Vec<String> = contracts.iter().map(EvmAddress::to_lower_hex).collect();
