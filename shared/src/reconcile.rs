@@ -1,25 +1,24 @@
 //! Comparing what a chain paid and holds with the record, some of it each day: nothing is changed, differences are told.
 //!
 //! Two comparisons, neither of which needs to know what merchants did with their money. What blocks paid to us is read again
-//! and must be what payments know, each transfer in its block. And no address may hold more than came to it by the record:
-//! that finds money which no watcher saw. Less proves nothing, because merchants take their money away.
+//! and must be what payments know, each transfer in its block. And no address may hold more than came to it by the record,
+//! which finds money that no watcher saw, nor less if it never sent anything. Else less proves nothing, because merchants
+//! take their money away.
 
+mod addresses;
 mod difference;
 
 pub use difference::{Difference, What};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::chain::address::AddressKey;
-use crate::chain::block::{Header, ScannedBlock};
+use crate::chain::block::ScannedBlock;
 use crate::chain::rpc::RpcError;
-use crate::chain::{Chain, CoinId, Family};
+use crate::chain::{Chain, Family};
 use crate::clock::Clock;
 use crate::moment::Timestamp;
-use crate::money::Units;
 use crate::payment::{Code, Payment, Standing};
-use crate::store::{Balance, Given, Position, ScanPlace, Store, StoreError, TouchedBlock};
-use crate::wallet::Owner;
+use crate::store::{Position, ScanPlace, Store, StoreError, TouchedBlock};
 use crate::watch::{Source, WatchError, WatchList};
 
 /// Only blocks so deep are compared: the watcher has told payments of them, and has told again what it could not at once.
@@ -30,9 +29,6 @@ const BLOCKS: usize = 300;
 
 /// Where a chain is begun of which each block is read once more: some two days of Bitcoin before.
 const FIRST_BACK: u64 = 250;
-
-/// Pages of addresses looked at in one run at most, of a thousand items each.
-const PAGES: usize = 10;
 
 /// A run stops before its function's time is over; the next goes on from the stored position.
 const RUN_SECONDS: u64 = 200;
@@ -81,6 +77,8 @@ struct Run<'a, S> {
     started_at: Timestamp,
     /// The highest block that is compared.
     settled: u64,
+    /// After which address to go on; `None` before the first.
+    after: Option<ScanPlace>,
     reconciled: Reconciled,
 }
 
@@ -95,10 +93,11 @@ impl<S: Source> Reconciler<'_, S> {
         let settled = cursor.height.saturating_sub(SETTLED_BLOCKS);
         // A node that answers no question about its tip is on another network, or away.
         self.source.tip().await?;
-        let mut run = Run { reconciler: self, started_at, settled, reconciled: Reconciled::default() };
+        let (after, reconciled) = (position.after, Reconciled::default());
+        let mut run = Run { reconciler: self, started_at, settled, after, reconciled };
         let height = run.blocks(position.height).await?;
-        let after = run.addresses(position.after).await?;
-        let next = Position { version: position.version, height, after };
+        run.addresses().await?;
+        let next = Position { version: position.version, height, after: run.after };
         if !self.store.move_position(&self.chain.id, &next).await? {
             tracing::warn!(chain = %self.chain.id, "another reconciliation left its position first");
         }
@@ -109,6 +108,21 @@ impl<S: Source> Reconciler<'_, S> {
 impl<S: Source> Run<'_, S> {
     fn is_out_of_time(&self) -> bool {
         self.reconciler.clock.now().since(self.started_at) >= RUN_SECONDS
+    }
+
+    /// A payment, if it is a live one: the address of a test payment has a live form too, and nobody's key. One that
+    /// cannot be read is a difference and holds up no other.
+    fn live(
+        &mut self,
+        code: Code,
+        read: Result<Option<Payment>, StoreError>,
+    ) -> Result<Option<Payment>, StoreError> {
+        if let Err(StoreError::Malformed(cause)) = read {
+            let what = What::Unreadable(cause);
+            self.reconciled.differences.push(Difference { code, what });
+            return Ok(None);
+        }
+        Ok(read?.filter(Payment::is_live))
     }
 
     /// Reads the next blocks again; tells where to go on, `None` for the oldest that is noted.
@@ -161,89 +175,12 @@ impl<S: Source> Run<'_, S> {
         let concerned: BTreeSet<Code> =
             scanned.found.iter().map(|found| found.movement.watched).chain(noted).collect();
         for code in concerned {
-            let payment = self.reconciler.store.payment(code).await?;
-            let Some(payment) = payment.filter(Payment::is_live) else { continue };
+            let payment = self.reconciler.store.payment(code).await;
+            let Some(payment) = self.live(code, payment)? else { continue };
             let differences = difference::in_block(&payment, self.reconciler.chain, scanned, is_whole);
             self.reconciled.differences.extend(differences);
         }
         Ok(())
-    }
-
-    /// Looks at the balances of the next addresses; tells where to go on, `None` for the first.
-    async fn addresses(&mut self, mut after: Option<ScanPlace>) -> Result<Option<ScanPlace>, ReconcileError> {
-        let Reconciler { chain, source, store, .. } = *self.reconciler;
-        let header = source.header(self.settled).await?.ok_or(RpcError::Missing(self.settled))?;
-        for _ in 0..PAGES {
-            if self.is_out_of_time() {
-                break;
-            }
-            let (given, next) = store.given_after(after.clone()).await?;
-            let known = |given: &Given| chain.family.address_key(&given.address).ok();
-            let ours = given.into_iter().filter(|given| given.family == chain.family.name());
-            let ours: Vec<(AddressKey, Given)> =
-                ours.filter_map(|given| Some((known(&given)?, given))).collect();
-            if !self.balances(header, &ours).await? {
-                return Ok(None);
-            }
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
-        Ok(after)
-    }
-
-    /// Compares what addresses hold with what came to them, and notes it; `false` where the chain knows no balances.
-    async fn balances(
-        &mut self,
-        header: Header,
-        given: &[(AddressKey, Given)],
-    ) -> Result<bool, ReconcileError> {
-        let keys: Vec<AddressKey> = given.iter().map(|(key, _)| *key).collect();
-        let Some(balances) = self.reconciler.source.balances(&header, &keys).await? else { return Ok(false) };
-        for ((_, given), holds) in given.iter().zip(balances) {
-            self.reconciled.addresses = self.reconciled.addresses.saturating_add(1);
-            let is_new = holds
-                .iter()
-                .any(|(coin, units)| given.balances.get(coin).copied().unwrap_or(Units(0)) != *units);
-            let is_empty = holds.values().all(|units| *units == Units(0));
-            if !is_new && is_empty {
-                continue;
-            }
-            let payment = self.reconciler.store.payment(given.code).await?;
-            // The address of a test payment has a live form too, and nobody's key.
-            let Some(payment) = payment.filter(Payment::is_live) else { continue };
-            let chain = self.reconciler.chain;
-            let differences = difference::in_balances(&payment, chain, given, &holds, header.number);
-            self.reconciled.differences.extend(differences);
-            if is_new {
-                self.note(&payment, given, &holds).await?;
-            }
-        }
-        Ok(true)
-    }
-}
-
-impl<S: Source> Run<'_, S> {
-    /// Notes what an address holds now: for its owner, and for the next look. The latter last, because it says that the
-    /// former is done.
-    async fn note(
-        &self,
-        payment: &Payment,
-        given: &Given,
-        holds: &BTreeMap<CoinId, Units>,
-    ) -> Result<(), ReconcileError> {
-        let Reconciler { store, .. } = *self.reconciler;
-        let owner = Owner { merchant: payment.merchant().clone(), mode: payment.mode() };
-        let own = payment.addresses().iter().find(|own| own.address == given.address);
-        for (coin, units) in holds {
-            let before = given.balances.get(coin).copied().unwrap_or(Units(0));
-            if let Some(own) = own.filter(|_| before != *units) {
-                let balance = Balance { units: *units, at: self.started_at };
-                store.note_balance(&owner, own, coin, balance).await?;
-            }
-        }
-        Ok(store.note_balances(&given.address, holds, self.started_at).await?)
     }
 }
 

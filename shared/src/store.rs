@@ -20,13 +20,13 @@ pub use chains::{
     AwaitedPayout, BlockHash, Cursor, Market, Outlying, Rival, Sighting, TouchedBlock, TouchedPayout,
     TouchedTransfer,
 };
-pub use given::{Given, ScanPlace};
+pub use given::{Given, Look, ScanPlace};
 pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
 pub use retries::{PUT_OFF, PutOff, SweepStart};
 
 pub use position::Position;
-pub use wallets::{Balance, NotedWallet, Reach};
+pub use wallets::{NotedWallet, Reach};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

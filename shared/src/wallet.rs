@@ -4,11 +4,15 @@
 
 pub mod batch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::chain::block::OutPoint;
 use crate::chain::{ChainId, CoinId};
+use crate::moment::Timestamp;
 use crate::money::Units;
-use crate::payment::{GivenAddress, MerchantId, Mode, Payment, TransferState};
+use crate::payment::{
+    GivenAddress, MerchantId, Mode, Payment, Standing, Transfer, TransferId, TransferState,
+};
 
 /// An address and what came to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,19 @@ pub struct Received {
     pub chain: ChainId,
     /// The sum of what counts.
     pub units: Units,
+}
+
+/// What a chain was seen to hold of a coin at an address, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// How much.
+    pub units: Units,
+    /// What came in blocks up to this height is part of it or gone; what came later is neither.
+    pub height: u64,
+    /// When that was looked at.
+    pub at: Timestamp,
+    /// The outputs that it lies in, where a chain has outputs: the largest of them, if they are many.
+    pub unspent: BTreeSet<OutPoint>,
 }
 
 /// Whose wallets they are: an account's, in one mode.
@@ -56,6 +73,36 @@ impl Payment {
         with_transfers.filter(|wallet| !wallet.received.is_empty()).collect()
     }
 
+    /// What lies of a coin at one of its addresses: what the chain was last seen to hold and what came since, else all that
+    /// came. Of what came in blocks that were seen nothing is added, however late the record learned of it.
+    pub fn available(&self, address: &str, coin: &CoinId, seen: Option<&Balance>) -> Units {
+        let held = seen.map_or(Units(0), |balance| balance.units);
+        let since = self.counted_at(address, coin).filter(|transfer| came_after(transfer, seen));
+        since.fold(held, |sum, transfer| sum.plus(transfer.movement().units))
+    }
+
+    /// The outputs of an address that may be spent: those that were last seen unspent and those that came since.
+    pub fn unspent(
+        &self,
+        address: &str,
+        coin: &CoinId,
+        seen: Option<&Balance>,
+    ) -> impl Iterator<Item = (OutPoint, &Transfer)> {
+        let counted = self.counted_at(address, coin);
+        let outputs = counted.filter_map(|transfer| Some((outpoint(&transfer.movement().id)?, transfer)));
+        outputs.filter(move |(output, transfer)| {
+            came_after(transfer, seen) || seen.is_some_and(|balance| balance.unspent.contains(output))
+        })
+    }
+
+    fn counted_at(&self, address: &str, coin: &CoinId) -> impl Iterator<Item = &Transfer> {
+        self.transfers().filter(move |transfer| {
+            let movement = transfer.movement();
+            let is_there = movement.address == address && movement.coin == *coin;
+            is_there && self.state(transfer) == TransferState::Counted
+        })
+    }
+
     fn wallet(&self, given: &GivenAddress) -> Wallet {
         let mut received = BTreeMap::new();
         for transfer in self.transfers().filter(|one| one.movement().address == given.address) {
@@ -71,10 +118,24 @@ impl Payment {
     }
 }
 
+/// The output that a transfer is, by its key `chain:txid:vout`; none on other chains, and for what was only simulated.
+pub fn outpoint(id: &TransferId) -> Option<OutPoint> {
+    let (_, outpoint) = id.as_str().split_once(':')?;
+    outpoint.parse().ok()
+}
+
+/// Whether a transfer lies in a block that was not looked at yet; all do where nobody looked.
+fn came_after(transfer: &Transfer, seen: Option<&Balance>) -> bool {
+    match transfer.standing() {
+        Standing::InBlock { block, .. } => seen.is_none_or(|balance| block.height > balance.height),
+        Standing::Unconfirmed { .. } | Standing::Lost { .. } | Standing::Replaced => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payment::tests::{chosen, counted};
+    use crate::payment::tests::{chosen, counted, lost};
 
     #[test]
     fn what_counts_is_summed_and_an_address_without_transfers_is_no_wallet() {
@@ -84,5 +145,25 @@ mod tests {
         let [wallet] = wallets.as_slice() else { panic!("{wallets:?}") };
         let units: Vec<_> = wallet.received.values().map(|received| received.units).collect();
         assert_eq!((units, wallet.has_money(), wallet.given.index), (vec![Units(5)], true, 0));
+    }
+
+    fn seen(units: u128, height: u64) -> Balance {
+        Balance { units: Units(units), height, at: Timestamp(0), unspent: BTreeSet::new() }
+    }
+
+    #[test]
+    fn an_old_balance_hides_no_new_money_and_counts_none_twice() {
+        let eth = CoinId::new("ETH").unwrap();
+        // Two transfers, in the blocks 5 and 10.
+        let payment = counted(&counted(&chosen(), 0, 30, 60), 1, 4, 120);
+        let available = |seen: Option<&Balance>| payment.available("0xabc", &eth, seen).0;
+        assert_eq!(available(None), 34, "nobody looked yet");
+        assert_eq!(available(Some(&seen(0, 9))), 4, "the first was taken away, and the second came since");
+        assert_eq!(available(Some(&seen(0, 10))), 0, "both were taken away");
+        assert_eq!(available(Some(&seen(35, 10))), 35, "more was there than is known of");
+        // A re-organisation takes what came since away, and nothing else.
+        let lost = lost(&payment, 1, 4, 130);
+        assert_eq!(lost.available("0xabc", &eth, Some(&seen(30, 9))).0, 30);
+        assert_eq!(lost.available("0xabc", &eth, Some(&seen(0, 9))).0, 0);
     }
 }

@@ -110,6 +110,13 @@ pub(crate) fn counted(payment: &Payment, number: u32, units: u128, seconds: u64)
         .unwrap()
 }
 
+/// A re-organisation took away the transfer that was counted with that number.
+pub(crate) fn lost(payment: &Payment, number: u32, units: u128, seconds: u64) -> Payment {
+    let sequence = payment.transfers().count() as u64 + 1;
+    let standing = Standing::Lost { block: None, at: at(seconds) };
+    payment.apply(Event::Reported(report(number, units, sequence, standing)), at(seconds)).unwrap()
+}
+
 fn closed(height: u64) -> Event {
     Event::Expire { windows: vec![Window { chain: ethereum(), height }], complete: true }
 }

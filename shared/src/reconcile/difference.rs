@@ -1,6 +1,6 @@
 //! Where a chain and the record do not agree; pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::is_in;
@@ -8,7 +8,6 @@ use crate::chain::block::ScannedBlock;
 use crate::chain::{Asset, Chain, CoinId, Internal};
 use crate::money::Units;
 use crate::payment::{Code, Movement, Payment, Standing, Transfer, TransferId};
-use crate::store::Given;
 
 /// Something that somebody must look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +27,21 @@ pub enum What {
     NotRecorded(TransferId),
     /// The two have it with different amounts.
     OtherAmount(TransferId),
+    /// The payment itself cannot be read.
+    Unreadable(String),
     /// An address holds more of a coin than ever came to it by the record.
     HoldsMore {
+        /// The address.
+        address: String,
+        /// The coin.
+        coin: CoinId,
+        /// What it holds.
+        holds: Units,
+        /// What came.
+        recorded: Units,
+    },
+    /// An address that never sent anything holds less of a coin than came to it by the record.
+    HoldsLess {
         /// The address.
         address: String,
         /// The coin.
@@ -52,11 +64,19 @@ impl fmt::Display for What {
             What::OtherAmount(id) => {
                 write!(f, "the record has another amount of transfer {id} than its block")
             }
+            What::Unreadable(cause) => write!(f, "the payment cannot be read: {cause}"),
             What::HoldsMore { address, coin, holds, recorded } => {
                 let (holds, recorded) = (holds.0, recorded.0);
                 write!(
                     f,
                     "{address} holds {holds} units of {coin}, and only {recorded} came to it by the record"
+                )
+            }
+            What::HoldsLess { address, coin, holds, recorded } => {
+                let (holds, recorded) = (holds.0, recorded.0);
+                write!(
+                    f,
+                    "{address} holds {holds} units of {coin}, though {recorded} came to it by the record and it never sent any"
                 )
             }
         }
@@ -102,34 +122,56 @@ fn can_be_read_again(chain: &Chain, movement: &Movement) -> bool {
     }
 }
 
-/// How an address's balances at a height and a payment differ.
-pub(super) fn in_balances(
+/// Whether an address holds more of a coin at a height than came to it by the record.
+pub(super) fn holds_more(
     payment: &Payment,
     chain: &Chain,
-    given: &Given,
-    holds: &BTreeMap<CoinId, Units>,
+    address: &str,
+    coin: &CoinId,
+    holds: Units,
     height: u64,
-) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    for (coin, holds) in holds {
-        let came = payment.transfers().filter(|known| came_by(known, chain, given, coin, height));
-        let recorded =
-            came.fold(Units(0), |sum, known| Units(sum.0.saturating_add(known.movement().units.0)));
-        if *holds > recorded {
-            let (address, coin, holds) = (given.address.clone(), coin.clone(), *holds);
-            let what = What::HoldsMore { address, coin, holds, recorded };
-            differences.push(Difference { code: payment.id().code(), what });
-        }
-    }
-    differences
+) -> Option<Difference> {
+    let recorded = came(payment, chain, address, coin, height);
+    let (address, coin) = (address.to_owned(), coin.clone());
+    let what = What::HoldsMore { address, coin, holds, recorded };
+    (holds > recorded).then(|| Difference { code: payment.id().code(), what })
 }
 
-/// Whether a transfer brought some of the coin to the address, in a block up to the height.
-fn came_by(known: &Transfer, chain: &Chain, given: &Given, coin: &CoinId, height: u64) -> bool {
-    let Movement { chain: on, address, coin: of, .. } = known.movement();
-    let is_there = match known.standing() {
-        Standing::InBlock { block, .. } => block.height <= height,
-        Standing::Unconfirmed { .. } | Standing::Lost { .. } | Standing::Replaced => false,
-    };
-    is_there && *on == chain.id && *address == given.address && of == coin
+/// Whether it holds less, which is a difference for an address that never sent anything.
+pub(super) fn holds_less(
+    payment: &Payment,
+    chain: &Chain,
+    address: &str,
+    coin: &CoinId,
+    holds: Units,
+    height: u64,
+) -> Option<Difference> {
+    let recorded = came(payment, chain, address, coin, height);
+    let (address, coin) = (address.to_owned(), coin.clone());
+    let what = What::HoldsLess { address, coin, holds, recorded };
+    (holds < recorded).then(|| Difference { code: payment.id().code(), what })
+}
+
+/// What came of a coin to an address in blocks up to a height, by the record.
+pub(super) fn came(payment: &Payment, chain: &Chain, address: &str, coin: &CoinId, height: u64) -> Units {
+    let known = transfers_up_to(payment, chain, address, height);
+    let of_coin = known.filter(|known| known.movement().coin == *coin);
+    of_coin.fold(Units(0), |sum, known| sum.plus(known.movement().units))
+}
+
+/// The transfers that brought something to an address in blocks up to a height.
+pub(super) fn transfers_up_to<'a>(
+    payment: &'a Payment,
+    chain: &'a Chain,
+    address: &'a str,
+    height: u64,
+) -> impl Iterator<Item = &'a Transfer> {
+    payment.transfers().filter(move |known| {
+        let is_there = match known.standing() {
+            Standing::InBlock { block, .. } => block.height <= height,
+            Standing::Unconfirmed { .. } | Standing::Lost { .. } | Standing::Replaced => false,
+        };
+        let movement = known.movement();
+        is_there && movement.chain == chain.id && movement.address == address
+    })
 }

@@ -1,14 +1,13 @@
-//! The Addresses table once more: the items of single addresses, which are never forgotten, and what a chain held there last.
+//! The Addresses table once more: the items of single addresses, which are never forgotten, and what was last seen of them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attribute::{Item, n, s, text};
+use super::attribute::{Item, n, number, s, text};
 use super::{Store, StoreError, failed};
-use crate::chain::CoinId;
-use crate::moment::Timestamp;
+use crate::chain::{ChainId, CoinId};
 use crate::money::Units;
 use crate::payment::Code;
 
@@ -18,8 +17,11 @@ const PAGE: i32 = 1_000;
 /// Pages read at most where all of them are wanted: ten million items.
 const PAGES: usize = 10_000;
 
-/// More than this does not fit a number of the table (38 digits), and no balance is as large.
-const LARGEST: u128 = 10_u128.pow(38);
+/// Where in its partition the item of a single address is.
+const SINGLE: &str = "-";
+
+/// Before a chain's name: what was last seen of the address there.
+const LOOK: &str = "look_";
 
 /// An address that was given out, to one payment, ever (R24).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +32,19 @@ pub struct Given {
     pub code: Code,
     /// The family of chains on which it exists.
     pub family: String,
-    /// What it held when that was last looked at.
+    /// What was last seen of it, by chain.
+    pub looks: BTreeMap<ChainId, Look>,
+}
+
+/// What was seen of an address on a chain, once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// After the block of this height.
+    pub height: u64,
+    /// What it held.
     pub balances: BTreeMap<CoinId, Units>,
+    /// Whether it had sent anything itself by then, which it never takes back.
+    pub has_sent: bool,
 }
 
 /// A place between two items of the table, in its own order.
@@ -43,6 +56,13 @@ pub struct ScanPlace {
     pub stamp: String,
 }
 
+impl Given {
+    /// Its place in the table.
+    pub fn place(&self) -> ScanPlace {
+        ScanPlace { bucket: bucket(&self.address), stamp: SINGLE.to_owned() }
+    }
+}
+
 impl Store {
     /// The payment to which an address was given out; `None` for an address that never was.
     pub async fn given(&self, address: &str) -> Result<Option<Given>, StoreError> {
@@ -51,7 +71,7 @@ impl Store {
             .get_item()
             .table_name(&self.tables.addresses)
             .key("bucket", s(bucket(address)))
-            .key("stamp", s("-"))
+            .key("stamp", s(SINGLE))
             .consistent_read(true)
             .send()
             .await
@@ -102,32 +122,24 @@ impl Store {
         Ok((given, next))
     }
 
-    /// Notes what an address held, as attributes `balance_COIN` and `balance_at`, unless somebody looked later.
-    pub async fn note_balances(
-        &self,
-        address: &str,
-        balances: &BTreeMap<CoinId, Units>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut sets = vec!["balance_at = :at".to_owned()];
-        let mut update = self
+    /// Notes what was seen of an address on a chain, as the attribute `look_CHAIN`, unless somebody looked at a later block.
+    pub async fn note_look(&self, address: &str, chain: &ChainId, look: &Look) -> Result<(), StoreError> {
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.addresses)
             .key("bucket", s(bucket(address)))
-            .key("stamp", s("-"))
-            .expression_attribute_names("#bucket", "bucket")
-            .expression_attribute_values(":at", n(at.0))
+            .key("stamp", s(SINGLE))
+            .update_expression("SET #look = :look")
             .condition_expression(
-                "attribute_exists(#bucket) AND (attribute_not_exists(balance_at) OR balance_at <= :at)",
-            );
-        for (place, (coin, units)) in balances.iter().filter(|(_, units)| units.0 < LARGEST).enumerate() {
-            sets.push(format!("#b{place} = :b{place}"));
-            update = update
-                .expression_attribute_names(format!("#b{place}"), format!("balance_{coin}"))
-                .expression_attribute_values(format!(":b{place}"), AttributeValue::N(units.0.to_string()));
-        }
-        match update.update_expression(format!("SET {}", sets.join(", "))).send().await {
+                "attribute_exists(#bucket) AND (attribute_not_exists(#look) OR #look.#height <= :height)",
+            )
+            .expression_attribute_names("#bucket", "bucket")
+            .expression_attribute_names("#look", format!("{LOOK}{chain}"))
+            .expression_attribute_names("#height", "height")
+            .expression_attribute_values(":look", AttributeValue::M(look_item(look)))
+            .expression_attribute_values(":height", n(look.height));
+        match update.send().await {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
                 Ok(())
@@ -141,20 +153,75 @@ fn bucket(address: &str) -> String {
     format!("address#{address}")
 }
 
+fn malformed(name: &str) -> StoreError {
+    StoreError::Malformed(format!("`{name}` of an address"))
+}
+
 fn read(item: &Item) -> Result<Given, StoreError> {
-    let malformed = |name: &str| StoreError::Malformed(format!("`{name}` of an address"));
     let address = text(item, "bucket")?.strip_prefix("address#").ok_or_else(|| malformed("bucket"))?;
-    let mut balances = BTreeMap::new();
+    let mut looks = BTreeMap::new();
     for (name, value) in item {
-        let coin = name.strip_prefix("balance_").filter(|rest| *rest != "at");
-        let Some(coin) = coin.and_then(CoinId::new) else { continue };
-        let units = value.as_n().ok().and_then(|units| units.parse().ok()).ok_or_else(|| malformed(name))?;
-        balances.insert(coin, Units(units));
+        let Some(chain) = name.strip_prefix(LOOK).and_then(ChainId::new) else { continue };
+        looks.insert(chain, look(value.as_m().map_err(|_| malformed(name))?)?);
     }
     Ok(Given {
         address: address.to_owned(),
         code: text(item, "code")?.parse().map_err(|_| malformed("code"))?,
         family: text(item, "family")?.to_owned(),
-        balances,
+        looks,
     })
+}
+
+fn look_item(look: &Look) -> Item {
+    let balances = look.balances.iter().map(|(coin, units)| (coin.to_string(), s(units.0.to_string())));
+    Item::from([
+        ("height".to_owned(), n(look.height)),
+        ("balances".to_owned(), AttributeValue::M(balances.collect())),
+        ("has_sent".to_owned(), AttributeValue::Bool(look.has_sent)),
+    ])
+}
+
+fn look(item: &Item) -> Result<Look, StoreError> {
+    let balances = item.get("balances").and_then(|all| all.as_m().ok());
+    let mut look = Look { height: number(item, "height")?, ..Look::default() };
+    look.has_sent = item.get("has_sent").and_then(|sent| sent.as_bool().ok()).copied().unwrap_or(false);
+    for (name, units) in balances.ok_or_else(|| malformed("balances"))? {
+        let coin = CoinId::new(name).ok_or_else(|| malformed("balances"))?;
+        let units = units.as_s().ok().and_then(|units| units.parse().ok());
+        look.balances.insert(coin, Units(units.ok_or_else(|| malformed("balances"))?));
+    }
+    Ok(look)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payment::GivenAddress;
+    use crate::store::testing;
+
+    #[tokio::test]
+    async fn what_was_seen_is_kept_by_chain_and_the_table_is_read_on_from_any_address() {
+        let store = testing::store().await;
+        for index in 0..5 {
+            let (family, xpub) = ("evm".to_owned(), "f".to_owned());
+            let given = GivenAddress { family, address: format!("0x{index}"), xpub, index };
+            assert!(store.claim_address(&given, Code::from_random(index.into())).await.unwrap());
+        }
+        let (all, next) = store.given_after(None).await.unwrap();
+        assert_eq!((all.len(), next), (5, None));
+        let (rest, _) = store.given_after(Some(all[1].place())).await.unwrap();
+        assert_eq!(rest, all[2..]);
+
+        let look = |height, units| Look {
+            height,
+            balances: BTreeMap::from([(CoinId::new("ETH").unwrap(), Units(units))]),
+            has_sent: units == 0,
+        };
+        let [one, other] = ["ethereum", "base"].map(|name| ChainId::new(name).unwrap());
+        for (chain, look) in [(&one, look(7, u128::MAX)), (&other, look(3, 0)), (&one, look(6, 1))] {
+            store.note_look("0x1", chain, &look).await.unwrap();
+        }
+        let looks = store.given("0x1").await.unwrap().unwrap().looks;
+        assert_eq!(looks, BTreeMap::from([(one, look(7, u128::MAX)), (other, look(3, 0))]));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! They follow the payments at a distance, through their stream. A payment is the record; what is here can be lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -13,7 +13,7 @@ use crate::chain::{ChainId, CoinId};
 use crate::moment::Timestamp;
 use crate::money::Units;
 use crate::payment::{Code, GivenAddress};
-use crate::wallet::{Owner, Received, Wallet};
+use crate::wallet::{Balance, Owner, Received, Wallet};
 
 /// Before a coin's name: what was received of it.
 const RECEIVED: &str = "received_";
@@ -30,15 +30,6 @@ pub struct NotedWallet {
     pub code: Code,
     /// What the chain was last seen to hold, by coin.
     pub balances: BTreeMap<CoinId, Balance>,
-}
-
-/// What a chain held of a coin at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// How much.
-    pub units: Units,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// How far the addresses of an extended key reach.
@@ -58,10 +49,9 @@ impl NotedWallet {
         position(&self.wallet.given)
     }
 
-    /// What lies there of a coin: what the chain was last seen to hold, else what came.
-    pub fn available(&self, coin: &CoinId) -> Units {
-        let received = self.wallet.received.get(coin).map_or(Units(0), |received| received.units);
-        self.balances.get(coin).map_or(received, |balance| balance.units)
+    /// Whether anything is known of a coin there: that some came, or that the chain held some.
+    pub fn knows(&self, coin: &CoinId) -> bool {
+        self.wallet.received.contains_key(coin) || self.balances.contains_key(coin)
     }
 }
 
@@ -108,16 +98,15 @@ impl Store {
         }
     }
 
-    /// Notes what a chain holds of a coin at an address; an older look never overwrites a newer one.
+    /// Notes what a chain holds of a coin at an address; an older look never overwrites a newer one. `false` when it did
+    /// not, and when nothing that came there was noted yet.
     pub async fn note_balance(
         &self,
         owner: &Owner,
         given: &GivenAddress,
         coin: &CoinId,
-        balance: Balance,
-    ) -> Result<(), StoreError> {
-        let value =
-            [("units".to_owned(), s(balance.units.0.to_string())), ("at".to_owned(), n(balance.at.0))];
+        balance: &Balance,
+    ) -> Result<bool, StoreError> {
         let update = self
             .client
             .update_item()
@@ -130,12 +119,12 @@ impl Store {
             )
             .expression_attribute_names("#balance", format!("{BALANCE}{coin}"))
             .expression_attribute_names("#at", "at")
-            .expression_attribute_values(":balance", AttributeValue::M(value.into()))
+            .expression_attribute_values(":balance", AttributeValue::M(balance_item(balance)))
             .expression_attribute_values(":at", n(balance.at.0));
         match update.send().await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(failed(error)),
         }
@@ -266,12 +255,37 @@ fn read(item: &Item) -> Result<NotedWallet, StoreError> {
             let chain = ChainId::new(text(sum()?, "chain")?).ok_or_else(|| malformed(name))?;
             received.insert(coin_id(coin)?, Received { chain, units: units(sum()?)? });
         } else if let Some(coin) = name.strip_prefix(BALANCE) {
-            let at = Timestamp(number(sum()?, "at")?);
-            balances.insert(coin_id(coin)?, Balance { units: units(sum()?)?, at });
+            balances.insert(coin_id(coin)?, balance(sum()?)?);
         }
     }
     let code = text(item, "code")?.parse().map_err(|_| malformed("code"))?;
     Ok(NotedWallet { wallet: Wallet { given, received }, code, balances })
+}
+
+fn balance_item(balance: &Balance) -> Item {
+    let mut item = Item::from([
+        ("units".to_owned(), s(balance.units.0.to_string())),
+        ("height".to_owned(), n(balance.height)),
+        ("at".to_owned(), n(balance.at.0)),
+    ]);
+    // The table has no empty sets.
+    if !balance.unspent.is_empty() {
+        let outputs = balance.unspent.iter().map(ToString::to_string).collect();
+        item.insert("unspent".to_owned(), AttributeValue::Ss(outputs));
+    }
+    item
+}
+
+fn balance(item: &Item) -> Result<Balance, StoreError> {
+    let outputs = item.get("unspent").map(|outputs| outputs.as_ss().map_err(|_| malformed("unspent")));
+    let outputs = outputs.transpose()?.into_iter().flatten();
+    let unspent = outputs.map(|output| output.parse().map_err(|_| malformed("unspent")));
+    Ok(Balance {
+        units: units(item)?,
+        height: number(item, "height")?,
+        at: Timestamp(number(item, "at")?),
+        unspent: unspent.collect::<Result<BTreeSet<_>, _>>()?,
+    })
 }
 
 fn coin_id(name: &str) -> Result<CoinId, StoreError> {
@@ -318,13 +332,17 @@ mod tests {
     async fn an_older_note_changes_nothing_and_a_newer_one_leaves_the_balance() {
         let store = testing::store().await;
         let (code, eth) = (Code::from_random(7), CoinId::new("ETH").unwrap());
-        let balance = |units, at| Balance { units: Units(units), at: Timestamp(at) };
+        let balance = |units, at| {
+            let output = format!("{}:{units}", "ab".repeat(32)).parse().unwrap();
+            Balance { units: Units(units), height: 7, at: Timestamp(at), unspent: BTreeSet::from([output]) }
+        };
         let given = wallet(3, 5).given;
-        store.note_balance(&owner(), &given, &eth, balance(1, 1)).await.unwrap();
+        assert!(!store.note_balance(&owner(), &given, &eth, &balance(1, 1)).await.unwrap());
         assert_eq!(store.wallets(&owner(), None, 9).await.unwrap().0, [], "a balance alone makes no wallet");
         store.note_wallet(&owner(), code, &wallet(3, 5), 2).await.unwrap();
-        for (units, at) in [(4, 20), (9, 10)] {
-            store.note_balance(&owner(), &given, &eth, balance(units, at)).await.unwrap();
+        for (units, at, is_newer) in [(4, 20, true), (9, 10, false)] {
+            let noted = store.note_balance(&owner(), &given, &eth, &balance(units, at)).await.unwrap();
+            assert_eq!(noted, is_newer);
         }
         store.note_wallet(&owner(), code, &wallet(3, 7), 1).await.unwrap();
         store.note_wallet(&owner(), code, &wallet(3, 6), 3).await.unwrap();

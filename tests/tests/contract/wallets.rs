@@ -1,16 +1,22 @@
 //! `GET /wallets`: the addresses at which money lies, and how far a wallet must look for them (R24).
 
+use std::collections::BTreeSet;
+
 use local::Options;
 use serde_json::{Value, json};
-use shared::chain::ChainId;
 use shared::chain::address::{ExtendedKey, NOBODYS_XPUB};
+use shared::chain::{ChainId, CoinId};
 use shared::clock::Clock;
 use shared::http::ApiError;
 use shared::money::Units;
-use shared::payment::{BlockAt, Code, Event, Movement, Payment, Report, Sequence, Standing, TransferId};
+use shared::payment::{BlockAt, Code, Event, Movement, Payment, Report, Standing, TransferId};
+use shared::wallet::Balance;
 use tests::product::{Caller, PAYMENTS, Product, alone};
 
 const WALLETS: &str = "/api/v1/wallets";
+
+/// Of the block in which money comes.
+const HEIGHT: u64 = 800_000;
 
 /// Payments in a coin, each with an address of its own; those of `paid` get all that is due.
 async fn payments(caller: &Caller, coin: &str, many: usize, paid: &[usize]) -> Vec<Value> {
@@ -154,7 +160,8 @@ fn r24_outputs_are_swept_by_one_transaction_to_sign_without_those_that_a_refund_
         let mut made = payments(&shop.test, "BTC", 3, &[]).await;
         for (number, payment) in (1_u8..).zip(&made) {
             let code: Code = payment["short_code"].as_str().unwrap().parse().unwrap();
-            product.local.store().change_payment(code, |payment| arrived(payment, number)).await.unwrap();
+            let store = product.local.store();
+            store.change_payment(code, |payment| arrived(payment, number, HEIGHT)).await.unwrap();
         }
         // The last one's money is on its way back.
         let last = made.pop().unwrap();
@@ -166,14 +173,32 @@ fn r24_outputs_are_swept_by_one_transaction_to_sign_without_those_that_a_refund_
         assert!(asked.status < 300, "{}", asked.text);
         product.local.streams_idle().await.unwrap();
         let to = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
-        let sweep = json!({ "coin": "BTC", "to": to, "fee_rate_sat_vb": 2 });
-        let swept = shop.test.post(&format!("{WALLETS}/sweep"), &sweep.to_string()).await;
-        assert_eq!(swept.status, 200, "{}", swept.text);
-        let swept = swept.json()["sweep"].clone();
+        let sweep = async || {
+            let body = json!({ "coin": "BTC", "to": to, "fee_rate_sat_vb": 2 });
+            let swept = shop.test.post(&format!("{WALLETS}/sweep"), &body.to_string()).await;
+            assert_eq!(swept.status, 200, "{}", swept.text);
+            swept.json()["sweep"].clone()
+        };
+        let swept = sweep().await;
         // Twice 30,000 units less 2 × (11 + 2 × 68 + 31).
         assert_eq!((&swept["inputs"], &swept["amount"]), (&json!(2), &json!("0.00059644")));
         assert!(swept["psbt"].as_str().unwrap().starts_with("cHNidP"), "{swept}");
         assert_eq!(swept["left_out"][0]["payment"], last["short_code"]);
+        // Of the first, the chain was seen to hold nothing any more; then more comes.
+        let code: Code = made[0]["short_code"].as_str().unwrap().parse().unwrap();
+        let first = product.local.store().payment(code).await.unwrap().unwrap();
+        let at = Clock::default().now();
+        let emptied = Balance { units: Units(0), height: HEIGHT, at, unspent: BTreeSet::new() };
+        let coin = CoinId::new("BTC").unwrap();
+        let (owner, given) = (first.owner(), &first.addresses()[0]);
+        assert!(product.local.store().note_balance(&owner, given, &coin, &emptied).await.unwrap());
+        assert_eq!(sweep().await["inputs"], 1);
+        let more = |payment: &Payment| arrived(payment, 9, HEIGHT + 1);
+        product.local.store().change_payment(code, more).await.unwrap();
+        product.local.streams_idle().await.unwrap();
+        assert_eq!(sweep().await["inputs"], 2);
+        let listed = wallets(&product, &shop.test, "").await["wallets"][0]["coins"][0].clone();
+        assert_eq!((&listed["received"], &listed["balance"]), (&json!("0.0006"), &json!("0")));
         let live = json!({ "coin": "BTC", "to": "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4" });
         let refused = shop.test.post(&format!("{WALLETS}/sweep"), &live.to_string()).await;
         assert_eq!(
@@ -187,7 +212,7 @@ fn r24_outputs_are_swept_by_one_transaction_to_sign_without_those_that_a_refund_
 }
 
 /// More than is due arrives in an output of a transaction.
-fn arrived(payment: &Payment, number: u8) -> Result<Payment, ApiError> {
+fn arrived(payment: &Payment, number: u8, height: u64) -> Result<Payment, ApiError> {
     let now = Clock::default().now();
     let (quote, selected) = (payment.quote().unwrap(), payment.selection().unwrap());
     let tx_id = format!("{number:02x}").repeat(32);
@@ -201,8 +226,8 @@ fn arrived(payment: &Payment, number: u8) -> Result<Payment, ApiError> {
         units: Units(30_000),
         confirmations_required: 1,
     };
-    let block = BlockAt { height: 800_000, time: now };
+    let block = BlockAt { height, time: now };
     let standing = Standing::InBlock { block, confirmations: 1 };
-    let report = Report { movement, sequence: Sequence(1), at: now, standing, rates: Vec::new() };
+    let report = Report { movement, sequence: payment.next_sequence(), at: now, standing, rates: Vec::new() };
     Ok(payment.apply(Event::Reported(report), now)?)
 }

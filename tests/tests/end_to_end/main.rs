@@ -15,3 +15,4 @@ mod networks;
 mod recovery;
 mod refunds;
 mod reorganisation;
+mod wallets;

@@ -103,5 +103,19 @@ async fn a_difference_between_chain_and_record_is_told_and_nothing_else() {
     live.recover(&["credit", "--tx", &tx]).await;
     let agreed = live.tick("reconcile-chains").await;
     assert_eq!(agreed["ethereum"]["differences"], 0, "{agreed}");
+
+    // Ether goes from an address that never sent any.
+    live.anvil.call("anvil_setBalance", json!([quoted.address, "0x0"])).await;
+    live.anvil.mine(20).await;
+    live.watch().await;
+    let differs = live.tick("reconcile-chains").await;
+    assert_eq!(differs["ethereum"]["differences"], 1, "{differs}");
+    assert!(live.log().contains("never sent any"), "{}", live.log());
+    // Had the merchant sent something from there, it would be the merchant's own doing.
+    live.anvil.call("anvil_setNonce", json!([quoted.address, "0x1"])).await;
+    live.anvil.mine(20).await;
+    live.watch().await;
+    let agreed = live.tick("reconcile-chains").await;
+    assert_eq!(agreed["ethereum"]["differences"], 0, "{agreed}");
     live.end().await;
 }

@@ -7,6 +7,7 @@ use shared::chain::bitcoin::{Network, bitcoin_script};
 use shared::chain::psbt::{Spendable, Spending, spend};
 use shared::chain::{Chain, Family};
 use shared::payment::{Mode, Payment, Refund, Transfer, TransferState};
+use shared::wallet::outpoint;
 
 /// The highest fee for a virtual byte: tenfold what was ever needed.
 pub const MAX_FEE_RATE: u64 = 1_000;
@@ -71,11 +72,10 @@ fn spendable(
     network: Network,
 ) -> Option<Spendable> {
     let movement = transfer.movement();
-    let (_, outpoint) = movement.id.as_str().split_once(':')?;
     let given = payment.addresses().iter().find(|given| given.address == movement.address);
     let origin = given.zip(key).filter(|(given, key)| given.xpub == key.fingerprint());
     Some(Spendable {
-        outpoint: outpoint.parse().ok()?,
+        outpoint: outpoint(&movement.id)?,
         units: movement.units,
         script: bitcoin_script(&movement.address, network).ok()?,
         key: origin.and_then(|(given, key)| key.origin(given.index).ok()),

@@ -4,10 +4,10 @@
 mod order;
 mod outputs;
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use shared::app::App;
-use shared::chain::Family;
+use shared::chain::{CoinId, Family};
 use shared::http::wallets::cursor;
 use shared::http::{self, ApiError, Call, Caller, Reply};
 use shared::keys::Scope;
@@ -76,8 +76,8 @@ pub async fn sweep_wallets(app: &App, call: Call<Caller>) -> http::Result {
     let order = Order::parse(app, &call)?;
     let (wallets, more) = app.store.wallets(&call.who.owner(), order.after.as_deref(), WALLETS).await?;
     let coin = &order.coin.id;
-    let full = wallets.into_iter().filter(|one| one.available(coin) > Units(0)).collect();
-    let (full, left_out) = free(app, full, &order, call.at).await?;
+    let full = full(app, wallets, coin).await?;
+    let (full, left_out) = free(full, &order, call.at);
     let live = call.who.mode == shared::payment::Mode::Live;
     let (unsigned, more) = match order.chain.family {
         Family::Evm { chain_id, test_chain_id } => {
@@ -96,26 +96,31 @@ pub async fn sweep_wallets(app: &App, call: Call<Caller>) -> http::Result {
     Reply::ok(&SweepView { success: true, sweep, has_more: next_cursor.is_some(), next_cursor })
 }
 
+impl Full {
+    /// What lies there, as far as that is known: only the payment knows what came after the chain was looked at.
+    fn available(&self, coin: &CoinId) -> Units {
+        let Full { noted, payment } = self;
+        payment.available(&noted.wallet.given.address, coin, noted.balances.get(coin))
+    }
+}
+
+/// Those of the wallets that hold some of the coin.
+async fn full(app: &App, wallets: Vec<NotedWallet>, coin: &CoinId) -> http::Result<Vec<Full>> {
+    let known: Vec<NotedWallet> = wallets.into_iter().filter(|noted| noted.knows(coin)).collect();
+    let payments = try_join_all(known.iter().map(|noted| app.store.payment(noted.code))).await?;
+    let both = known.into_iter().zip(payments);
+    let full = both.filter_map(|(noted, payment)| Some(Full { noted, payment: payment? }));
+    Ok(full.filter(|full| full.available(coin) > Units(0)).collect())
+}
+
 /// What no refund needs of these wallets, and what one does: the refund spends from the very same addresses, and what is
 /// under way to two places arrives at one.
-async fn free(
-    app: &App,
-    wallets: Vec<NotedWallet>,
-    order: &Order<'_>,
-    now: Timestamp,
-) -> http::Result<(Vec<Full>, Vec<LeftOut>)> {
-    let (mut free, mut left_out) = (Vec::new(), Vec::new());
-    let read = join_all(wallets.iter().map(|noted| app.store.payment(noted.code))).await;
-    for (noted, payment) in wallets.into_iter().zip(read) {
-        let Some(payment) = payment? else { continue };
-        if payment.needs_money_on(&order.chain.id, now) {
-            let (payment, because) = (noted.code.to_string(), "a refund is under way");
-            left_out.push(LeftOut { payment, because });
-        } else {
-            free.push(Full { noted, payment });
-        }
-    }
-    Ok((free, left_out))
+fn free(wallets: Vec<Full>, order: &Order, now: Timestamp) -> (Vec<Full>, Vec<LeftOut>) {
+    let is_needed = |full: &Full| full.payment.needs_money_on(&order.chain.id, now);
+    let (needed, free): (Vec<Full>, Vec<Full>) = wallets.into_iter().partition(is_needed);
+    let left_out =
+        |full: Full| LeftOut { payment: full.noted.code.to_string(), because: "a refund is under way" };
+    (free, needed.into_iter().map(left_out).collect())
 }
 
 fn batch(wallets: &[Full], order: &Order) -> http::Result<Batch> {
@@ -123,8 +128,8 @@ fn batch(wallets: &[Full], order: &Order) -> http::Result<Batch> {
         order.to.parse().map_err(|error: shared::chain::address::AddressError| ApiError::internal(error))?;
     let target = Target { asset: order.coin.asset.clone(), to, max_fee_per_gas: order.max_fee_per_gas };
     let mut batch = Batch::default();
-    for Full { noted, .. } in wallets {
-        batch.add(&noted.wallet.given, noted.available(&order.coin.id), &target);
+    for full in wallets {
+        batch.add(&full.noted.wallet.given, full.available(&order.coin.id), &target);
     }
     Ok(batch)
 }

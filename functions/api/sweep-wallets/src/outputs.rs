@@ -7,8 +7,7 @@ use shared::chain::address::ExtendedKey;
 use shared::chain::bitcoin::{Network, bitcoin_script};
 use shared::chain::psbt::{MAX_INPUTS, Spendable, sweep};
 use shared::http::{self, ApiError, Call, Caller};
-use shared::payment::{Mode, Transfer, TransferState};
-use shared::store::NotedWallet;
+use shared::payment::{Mode, Transfer};
 
 use crate::Full;
 use crate::order::Order;
@@ -66,35 +65,22 @@ fn keys(app: &App, who: &Caller) -> Vec<ExtendedKey> {
     current.into_iter().filter_map(|xpub| xpub.parse().ok()).collect()
 }
 
-/// What can be moved from an address.
+/// What can be moved from an address: an output that is known to be spent would make the whole transaction void.
 fn outputs(
     Full { noted, payment }: &Full,
     coin: &CoinId,
     keys: &[ExtendedKey],
     network: Network,
 ) -> Vec<Spendable> {
-    let here = payment.transfers().filter(|transfer| {
-        let movement = transfer.movement();
-        let counts = payment.state(transfer) == TransferState::Counted;
-        counts && movement.coin == *coin && movement.address == noted.wallet.given.address
-    });
-    here.filter_map(|transfer| spendable(transfer, noted, keys, network)).collect()
-}
-
-/// The output that a transfer is, by its key `chain:txid:vout`; none for one that was only simulated.
-fn spendable(
-    transfer: &Transfer,
-    noted: &NotedWallet,
-    keys: &[ExtendedKey],
-    network: Network,
-) -> Option<Spendable> {
-    let (movement, given) = (transfer.movement(), &noted.wallet.given);
-    let (_, outpoint) = movement.id.as_str().split_once(':')?;
+    let given = &noted.wallet.given;
+    let Ok(script) = bitcoin_script(&given.address, network) else { return Vec::new() };
     let key = keys.iter().find(|key| key.fingerprint() == given.xpub);
-    Some(Spendable {
-        outpoint: outpoint.parse().ok()?,
-        units: movement.units,
-        script: bitcoin_script(&movement.address, network).ok()?,
-        key: key.and_then(|key| key.origin(given.index).ok()),
-    })
+    let key = key.and_then(|key| key.origin(given.index).ok());
+    let spendable = |(outpoint, transfer): (_, &Transfer)| Spendable {
+        outpoint,
+        units: transfer.movement().units,
+        script: script.clone(),
+        key: key.clone(),
+    };
+    payment.unspent(&given.address, coin, noted.balances.get(coin)).map(spendable).collect()
 }

@@ -76,6 +76,8 @@ pub(super) struct FakeChain {
     pub(super) asked: Cell<u64>,
     /// Whether all money was taken away.
     pub(super) swept: Cell<bool>,
+    /// How many transactions every address has sent, where addresses do.
+    pub(super) nonce: Cell<u64>,
 }
 
 pub(super) fn tx_id(tx: u64) -> String {
@@ -121,6 +123,7 @@ impl FakeChain {
             finalized: Cell::new(None),
             asked: Cell::new(0),
             swept: Cell::new(false),
+            nonce: Cell::new(0),
         }
     }
 
@@ -327,13 +330,17 @@ impl Source for FakeChain {
         Ok(ScannedBlock { header: block.header, found, unreadable: Vec::new(), spent, payouts })
     }
 
-    /// Nobody ever spends anything here, unless everything at once.
+    /// Nobody ever spends anything in an account here, unless everything at once.
     async fn balances(
         &self,
         block: &Header,
         addresses: &[AddressKey],
     ) -> Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError> {
         self.ask()?;
+        match self.chain.family {
+            Family::Evm { .. } => {}
+            Family::Bitcoin { .. } => return Ok(None),
+        }
         let blocks = self.blocks.borrow();
         let paid =
             blocks.iter().filter(|other| other.header.number <= block.number).flat_map(|block| &block.paid);
@@ -345,6 +352,25 @@ impl Source for FakeChain {
         let balances =
             addresses.iter().map(|address| self.chain.coins.iter().map(|coin| of(address, coin)).collect());
         Ok(Some(balances.collect()))
+    }
+
+    async fn nonces(&self, _block: &Header, addresses: &[AddressKey]) -> Result<Option<Vec<u64>>, RpcError> {
+        self.ask()?;
+        Ok(match self.chain.family {
+            Family::Evm { .. } => Some(vec![self.nonce.get(); addresses.len()]),
+            Family::Bitcoin { .. } => None,
+        })
+    }
+
+    async fn unspent(&self, outputs: &[OutPoint]) -> Result<Option<Vec<bool>>, RpcError> {
+        self.ask()?;
+        let blocks = self.blocks.borrow();
+        let is_unspent = |asked: &OutPoint| {
+            let mut paid = blocks.iter().flat_map(|block| &block.paid);
+            let is_there = paid.clone().any(|paid| txid(paid.tx) == asked.txid);
+            is_there && !paid.any(|paid| paid.spends.map(output) == Some(*asked))
+        };
+        Ok(Some(outputs.iter().map(is_unspent).collect()))
     }
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {

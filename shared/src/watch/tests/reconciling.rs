@@ -1,5 +1,6 @@
 //! What a chain paid and holds is compared with the record: a difference made on purpose is told, and nothing else.
 
+use super::chain::Paid;
 use super::world::{FULL, Payer, World};
 use crate::chain::CoinId;
 use crate::clock::Clock;
@@ -7,7 +8,8 @@ use crate::moment::DAY_SECONDS;
 use crate::money::{Cents, Units};
 use crate::payment::{Code, Payment, TransferId};
 use crate::reconcile::{Difference, Reconciled, Reconciler, What};
-use crate::store::{StoreError, TouchedBlock, TouchedTransfer};
+use crate::store::{Look, StoreError, TouchedBlock, TouchedTransfer};
+use crate::wallet::Balance;
 use crate::watch::{Span, WatchList};
 
 async fn reconcile(world: &World) -> Reconciled {
@@ -30,7 +32,31 @@ async fn paid() -> (World, Payer) {
     world.node.mine_empty(20);
     world.run().await;
     assert_eq!(world.payment(&payer).await.received(), Cents(10_000));
+    wallet(&world, &payer).await;
     (world, payer)
+}
+
+fn coin(name: &str) -> CoinId {
+    CoinId::new(name).unwrap()
+}
+
+/// What was noted of the payer's address.
+async fn looked(world: &World, payer: &Payer) -> Look {
+    let address = world.payment(payer).await.addresses()[0].address.clone();
+    let given = world.store.given(&address).await.unwrap().unwrap();
+    given.looks.get(&world.chain.id).cloned().unwrap_or_default()
+}
+
+/// Notes where money lies, as the function does that follows the payments; tells what is known of the payer's address.
+async fn wallet(world: &World, payer: &Payer) -> (Payment, Option<Balance>) {
+    let found = world.store.find_payment(payer.code).await.unwrap().unwrap();
+    let owner = found.payment.owner();
+    for wallet in found.payment.wallets() {
+        world.store.note_wallet(&owner, payer.code, &wallet, found.version()).await.unwrap();
+    }
+    let (noted, _) = world.store.wallets(&owner, None, 9).await.unwrap();
+    let noted = noted.into_iter().find(|noted| noted.code == payer.code);
+    (found.payment, noted.and_then(|noted| noted.balances.get(&world.chain.coins[0].id).cloned()))
 }
 
 fn of(code: Code, what: What) -> Difference {
@@ -45,21 +71,52 @@ async fn a_chain_and_a_record_that_agree_differ_in_nothing() {
         assert_eq!((done.blocks, done.addresses, done.differences), (2, 1, vec![]));
     }
     // What the address holds is noted beside it.
-    let address = world.payment(&payer).await.addresses()[0].address.clone();
-    let noted = world.store.given(&address).await.unwrap().unwrap().balances;
-    assert_eq!(noted.get(&CoinId::new("ETH").unwrap()), Some(&Units(FULL)));
+    assert_eq!(looked(&world, &payer).await.balances.get(&coin("ETH")), Some(&Units(FULL)));
     // Money on its way, money taken away, and a chain that moves on are no differences.
     world.node.mine(vec![payer.pays(3, FULL)]);
     world.run().await;
     assert_eq!(reconcile(&world).await.differences, []);
     world.node.mine_empty(20);
     world.node.swept.set(true);
+    world.node.nonce.set(1);
     world.accept_rate("ETH", 2_500).await;
     world.run().await;
     let done = reconcile(&world).await;
     assert_eq!((done.blocks, done.differences), (3, vec![]));
-    let noted = world.store.given(&address).await.unwrap().unwrap().balances;
-    assert_eq!(noted.get(&CoinId::new("ETH").unwrap()), Some(&Units(0)));
+    let look = looked(&world, &payer).await;
+    assert_eq!((look.balances.get(&coin("ETH")), look.has_sent), (Some(&Units(0)), true));
+    // Who has sent once may always hold less: nobody asks again.
+    world.node.nonce.set(0);
+    assert_eq!(reconcile(&world).await.differences, []);
+}
+
+#[tokio::test]
+async fn money_that_left_an_address_which_never_sent_any_is_a_difference() {
+    let (world, payer) = paid().await;
+    world.node.swept.set(true);
+    let address = world.payment(&payer).await.addresses()[0].address.clone();
+    let less = What::HoldsLess { address, coin: coin("ETH"), holds: Units(0), recorded: Units(FULL) };
+    for _ in 0..2 {
+        assert_eq!(reconcile(&world).await.differences, [of(payer.code, less.clone())]);
+    }
+    assert!(less.to_string().contains("never sent"), "{less}");
+    world.node.swept.set(false);
+    assert_eq!(reconcile(&world).await.differences, []);
+    assert!(!looked(&world, &payer).await.has_sent);
+}
+
+#[tokio::test]
+async fn a_token_that_left_by_a_permit_is_none() {
+    let (mut world, payer) = World::with_payment().await;
+    given(&world, &world.payment(&payer).await).await;
+    world.node.mine(vec![Paid { coin: "USDC", ..payer.pays(1, 5) }]);
+    world.node.mine_empty(20);
+    world.run().await;
+    wallet(&world, &payer).await;
+    world.node.swept.set(true);
+    assert_eq!(reconcile(&world).await.differences, []);
+    let look = looked(&world, &payer).await;
+    assert_eq!(look.balances.get(&coin("USDC")), Some(&Units(0)));
 }
 
 #[tokio::test]
@@ -73,7 +130,7 @@ async fn money_that_no_watcher_saw_is_a_difference_until_it_is_read_again() {
     world.accept_rate("ETH", 2_500).await;
     world.cold_run().await;
     let address = world.payment(&payer).await.addresses()[0].address.clone();
-    let coin = CoinId::new("ETH").unwrap();
+    let coin = coin("ETH");
     let more = What::HoldsMore { address, coin, holds: Units(FULL + 7), recorded: Units(FULL) };
     assert_eq!(reconcile(&world).await.differences, [of(payer.code, more.clone())]);
     assert_eq!(reconcile(&world).await.differences, [of(payer.code, more)], "until somebody looks");
@@ -86,6 +143,7 @@ async fn money_that_no_watcher_saw_is_a_difference_until_it_is_read_again() {
 #[tokio::test]
 async fn a_transfer_that_its_block_does_not_pay_is_a_difference() {
     let (world, payer) = paid().await;
+    world.node.nonce.set(1);
     // The node's block of that height is another one, and nobody noticed.
     let height = world.node.best().number - 20;
     world.node.replace(height, Vec::new());
@@ -162,4 +220,62 @@ async fn a_chain_without_balances_is_read_once_more_block_by_block() {
     world.node.mine_empty(3);
     world.run().await;
     assert_eq!(reconcile(&world).await.blocks, 3);
+}
+
+#[tokio::test]
+async fn r24_what_lies_in_outputs_is_noted_and_what_came_since_is_not_hidden() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    given(&world, &world.payment(&payer).await).await;
+    world.node.mine(vec![payer.pays_bitcoin(1, 400_000, 9)]);
+    world.node.mine(vec![payer.pays_bitcoin(2, 300_000, 8)]);
+    world.node.mine_empty(20);
+    world.run().await;
+    wallet(&world, &payer).await;
+    assert_eq!(reconcile(&world).await.differences, []);
+    let (payment, balance) = wallet(&world, &payer).await;
+    let address = payment.addresses()[0].address.clone();
+    let btc = coin("BTC");
+    let spendable = |payment: &Payment, balance: &Option<Balance>| {
+        let unspent = payment.unspent(&address, &btc, balance.as_ref());
+        let mut units: Vec<u128> = unspent.map(|(_, transfer)| transfer.movement().units.0).collect();
+        units.sort_unstable();
+        units
+    };
+    assert_eq!(balance.as_ref().map(|balance| balance.units), Some(Units(700_000)));
+    assert_eq!(spendable(&payment, &balance), [300_000, 400_000]);
+
+    // The merchant spends one of them, and more comes: counted, and in no block that was looked at.
+    let stranger = world.list_nobody(7).await;
+    world.node.mine(vec![stranger.pays_bitcoin(3, 1, 1)]);
+    world.node.mine_empty(20);
+    world.node.mine(vec![payer.pays_bitcoin(4, 50_000, 7)]);
+    world.run().await;
+    assert_eq!(reconcile(&world).await.differences, []);
+    let (payment, balance) = wallet(&world, &payer).await;
+    assert_eq!(balance.as_ref().map(|balance| balance.units), Some(Units(300_000)));
+    assert_eq!(spendable(&payment, &balance), [50_000, 300_000]);
+    assert_eq!(payment.available(&address, &btc, balance.as_ref()), Units(350_000));
+
+    // What came and went between two looks is gone, though the balance is what it was.
+    world.node.mine(vec![stranger.pays_bitcoin(5, 1, 4)]);
+    world.node.mine_empty(20);
+    world.run().await;
+    assert_eq!(reconcile(&world).await.differences, []);
+    let (payment, balance) = wallet(&world, &payer).await;
+    assert_eq!(spendable(&payment, &balance), [300_000]);
+    assert_eq!(payment.available(&address, &btc, balance.as_ref()), Units(300_000));
+}
+
+#[tokio::test]
+async fn a_payment_that_cannot_be_read_is_a_difference_and_holds_up_no_other() {
+    let (world, payer) = paid().await;
+    let (payment, other) = world.unlisted(2, Cents(10_000)).await;
+    given(&world, &payment).await;
+    world.store.break_payment(other.code).await;
+    let done = reconcile(&world).await;
+    let [Difference { code, what: What::Unreadable(_) }] = done.differences.as_slice() else {
+        panic!("{done:?}")
+    };
+    assert_eq!((*code, done.addresses), (other.code, 2));
+    assert_eq!(looked(&world, &payer).await.balances.get(&coin("ETH")), Some(&Units(FULL)));
 }
