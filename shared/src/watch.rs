@@ -14,6 +14,9 @@ mod tell;
 mod tests;
 
 use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::chain::Chain;
 use crate::chain::block::{Header, Mempool};
@@ -33,6 +36,9 @@ pub use self::source::Source;
 
 /// A run begins to tell no further payment after this long, well before its time is over.
 const TELL_SECONDS: u64 = 45;
+
+/// How long the node may take to say what is unconfirmed, which counts for nothing, before a run goes on without it.
+const MEMPOOL_SECONDS: u64 = 10;
 
 /// A tip older than this, and than the chain's own longest pause, is that of a node that stands still; the alarm rings by
 /// then too.
@@ -139,7 +145,8 @@ impl<S: Source> Watcher<'_, S> {
             }
             Some(cursor) => {
                 run.finalized = self.source.finalized().await?;
-                run.advance(cursor, list, &mut lookout).await
+                // Most runs have nothing to do, and should not carry what this needs.
+                Box::pin(run.advance(cursor, list, &mut lookout)).await
             }
             None => run.begin(list).await,
         };
@@ -165,11 +172,18 @@ impl<S: Source> Watcher<'_, S> {
         if !self.chain.family.shows_unconfirmed() {
             return None;
         }
-        let mempool = self.source.mempool().await;
-        mempool.unwrap_or_else(|error| {
-            tracing::warn!(chain = %self.chain.id, %error, "the node does not say what is unconfirmed");
-            None
-        })
+        let told = timeout(Duration::from_secs(MEMPOOL_SECONDS), self.source.mempool()).await;
+        match told {
+            Ok(Ok(mempool)) => mempool,
+            Ok(Err(error)) => {
+                tracing::warn!(chain = %self.chain.id, %error, "the node does not say what is unconfirmed");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(chain = %self.chain.id, "the node takes too long to say what is unconfirmed");
+                None
+            }
+        }
     }
 }
 
@@ -213,9 +227,21 @@ impl<'a, S: Source> Run<'a, S> {
         Ok(())
     }
 
+    /// What comes before the run is so many seconds old. A node that does not answer must not take the time that is for
+    /// keeping what others answered.
+    async fn before<T>(&self, seconds: u64, comes: impl Future<Output = T>) -> Option<T> {
+        let left = Duration::from_secs(seconds.saturating_sub(self.seconds()));
+        timeout(left, comes).await.ok()
+    }
+
+    /// How old the run is.
+    fn seconds(&self) -> u64 {
+        self.watcher.clock.now().since(self.started_at)
+    }
+
     /// Whether a run that began so long ago should do no more of this.
     fn is_over(&self, seconds: u64) -> bool {
-        self.watcher.clock.now().since(self.started_at) >= seconds
+        self.seconds() >= seconds
     }
 
     /// What this run learns is newer than all that earlier ones did; a chain that is begun anew stays ahead of its past.

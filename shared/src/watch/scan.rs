@@ -1,11 +1,12 @@
 //! Reading blocks: those noted lately again, those that passed too early, and the new ones up to the tip.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt};
 
 use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, follow, tell};
-use crate::chain::block::ScannedBlock;
+use crate::chain::block::{Header, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
 use crate::store::{Cursor, TouchedBlock};
@@ -13,7 +14,7 @@ use crate::store::{Cursor, TouchedBlock};
 /// A run stops taking new blocks after this long, so that time is left to tell payments.
 const SCAN_SECONDS: u64 = 35;
 
-/// Of that, what a look at the blocks noted lately may take: each may be a question to the node.
+/// What the node may take to tell of blocks so old that their hashes are not kept.
 const LOOK_BACK_SECONDS: u64 = 15;
 
 /// And what the blocks may take that had passed before an address was known.
@@ -47,25 +48,55 @@ impl<S: Source> Run<'_, S> {
         outcome: &mut Outcome,
     ) -> Result<Back, WatchError> {
         let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
-        let mut back = Back { is_whole: true, ..Back::default() };
-        for block in self.watcher.store.blocks_from(&self.watcher.chain.id, from).await? {
-            if block.height > cursor.height {
-                back.ahead.push(block);
-            } else if self.is_over(LOOK_BACK_SECONDS) {
-                back.untold.push(block.height);
-                back.is_whole = false;
-            } else if !self.is_canonical(cursor, &block).await? {
-                if !self.lose(cursor, &block, lookout, outcome).await? {
-                    back.untold.push(block.height);
+        let noted = self.watcher.store.blocks_from(&self.watcher.chain.id, from).await?;
+        let (noted, ahead): (Vec<_>, Vec<_>) = noted.into_iter().partition(|it| it.height <= cursor.height);
+        let heights = noted.iter().map(|block| block.height);
+        let old = self.headers(heights.filter(|height| cursor.hash_at(*height).is_none()).collect()).await;
+        let mut back = Back { ahead, is_whole: true, ..Back::default() };
+        for block in noted {
+            match is_canonical(cursor, &old, &block) {
+                Some(true) => {
+                    lookout.outside.is_inside(&block);
+                    if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
+                        back.found.push(block);
+                    }
                 }
-            } else {
-                lookout.outside.is_inside(&block);
-                if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
-                    back.found.push(block);
+                Some(false) => {
+                    if !self.lose(cursor, &block, lookout, outcome).await? {
+                        back.untold.push(block.height);
+                    }
+                }
+                None => {
+                    back.untold.push(block.height);
+                    back.is_whole = false;
                 }
             }
         }
         Ok(back)
+    }
+
+    /// The node's blocks at these heights, as far as it tells of them in time; another one first in each run, so that
+    /// those for which there was no time come first once.
+    async fn headers(&self, heights: BTreeSet<u64>) -> BTreeMap<u64, Option<Header>> {
+        let until = self.seconds().saturating_add(LOOK_BACK_SECONDS).min(SCAN_SECONDS);
+        let mut heights: Vec<u64> = heights.into_iter().collect();
+        tell::turn(&mut heights, self.started_at);
+        let asked = heights
+            .into_iter()
+            .map(|height| async move { (height, self.watcher.source.header(height).await) });
+        let mut asked = pin!(stream::iter(asked).buffered(SCANS_AT_ONCE));
+        let mut told = BTreeMap::new();
+        while let Some(Some((height, header))) = self.before(until, asked.next()).await {
+            match header {
+                Ok(header) => {
+                    told.insert(height, header);
+                }
+                Err(error) => {
+                    tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be asked for");
+                }
+            }
+        }
+        told
     }
 
     /// Takes back what a block held; whether all who must know of it could be told.
@@ -95,7 +126,9 @@ impl<S: Source> Run<'_, S> {
         let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
         let scans = heights.map(|height| self.watcher.source.scan(height, &late));
         let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
-        while let Some(scanned) = scans.next().await {
+        loop {
+            let Some(next) = self.before(SCAN_BACK_SECONDS, scans.next()).await else { return Ok(false) };
+            let Some(scanned) = next else { return Ok(true) };
             match scanned {
                 Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
                     found.extend(self.take_in(cursor, scanned, None, lookout, outcome).await?);
@@ -107,15 +140,6 @@ impl<S: Source> Run<'_, S> {
                 }
             }
         }
-        Ok(true)
-    }
-
-    async fn is_canonical(&self, cursor: &Cursor, block: &TouchedBlock) -> Result<bool, WatchError> {
-        if let Some(hash) = cursor.hash_at(block.height) {
-            return Ok(hash == block.hash);
-        }
-        let header = self.watcher.source.header(block.height).await?;
-        Ok(header.is_none_or(|header| follow::kept(header.hash) == block.hash))
     }
 
     /// Scans up to the tip, or as far as time allows; gives the heights of blocks whose loss could not be told.
@@ -135,7 +159,7 @@ impl<S: Source> Run<'_, S> {
         let scans =
             heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
         let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
-        while let Some((height, scanned)) = scans.next().await {
+        while let Some(Some((height, scanned))) = self.before(SCAN_SECONDS, scans.next()).await {
             if self.is_over(SCAN_SECONDS) {
                 break;
             }
@@ -167,7 +191,7 @@ impl<S: Source> Run<'_, S> {
     ) -> Option<ScannedBlock<Code>> {
         let scanned = match scanned {
             Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => scanned,
-            Err(_) => self.watcher.source.scan(height, list).await,
+            Err(_) => self.before(SCAN_SECONDS, self.watcher.source.scan(height, list)).await?,
         };
         match scanned {
             // A block that does not follow: the chain moved under us, and the next run finds the fork.
@@ -202,4 +226,14 @@ impl<S: Source> Run<'_, S> {
         self.came_in(cursor, &mut lookout.outside, &block).await?;
         Ok(Some(block))
     }
+}
+
+/// Whether a block is part of the chain; `None` where the node did not say. A node that has none there says nothing
+/// against it.
+fn is_canonical(cursor: &Cursor, old: &BTreeMap<u64, Option<Header>>, block: &TouchedBlock) -> Option<bool> {
+    if let Some(hash) = cursor.hash_at(block.height) {
+        return Some(hash == block.hash);
+    }
+    let header = old.get(&block.height)?;
+    Some(header.is_none_or(|header| follow::kept(header.hash) == block.hash))
 }

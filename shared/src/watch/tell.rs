@@ -95,12 +95,9 @@ impl<S: Source> Run<'_, S> {
         Ok(told)
     }
 
-    /// Payments in an order that begins elsewhere in each run, so that those for which there was no time come first once.
     fn in_turn<T>(&self, all: BTreeMap<Code, T>) -> impl Iterator<Item = (Code, T)> {
         let mut all: Vec<_> = all.into_iter().collect();
-        let turn = usize::try_from(self.started_at.0).unwrap_or(0);
-        let first = turn.checked_rem(all.len()).unwrap_or(0);
-        all.rotate_left(first);
+        turn(&mut all, self.started_at);
         all.into_iter()
     }
 
@@ -254,6 +251,13 @@ impl<S: Source> Run<'_, S> {
             Depth::Finalized(shown) => blocks.min(shown.saturating_sub(1)),
         }
     }
+}
+
+/// Begins elsewhere in each run, so that those for which there was no time come first once.
+pub(super) fn turn<T>(all: &mut [T], started_at: Timestamp) {
+    let turn = usize::try_from(started_at.0).unwrap_or(0);
+    let first = turn.checked_rem(all.len()).unwrap_or(0);
+    all.rotate_left(first);
 }
 
 /// Whether a report of a loss is about a block in which the payment does not know the transfer any more: it was found

@@ -7,6 +7,7 @@ mod costs;
 mod crashes;
 mod faults;
 mod following;
+mod hang;
 mod histories;
 mod outside;
 mod reconciling;

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use super::hang;
 use crate::chain::address::{AddressKey, EvmAddress};
 use crate::chain::block::{
     Found, Hash256, Header, Mempool, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent, Txid,
@@ -56,6 +57,10 @@ pub(super) enum Fault {
     NoTipBlock,
     /// The tip's block does not follow from the one before it.
     WrongParent,
+    /// From this height on it never answers what a block holds.
+    Hangs(u64),
+    /// It never answers what is unconfirmed.
+    HangsOutside,
     /// It answers this many questions more.
     DiesAfter(u64),
     /// After this many questions its best chain is another.
@@ -221,7 +226,9 @@ impl FakeChain {
             | Fault::Boasts(_)
             | Fault::NoHeaders
             | Fault::NoTipBlock
-            | Fault::WrongParent => {}
+            | Fault::WrongParent
+            | Fault::Hangs(_)
+            | Fault::HangsOutside => {}
         }
         Ok(())
     }
@@ -311,6 +318,9 @@ impl Source for FakeChain {
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
         self.ask()?;
+        if matches!(*self.fault.borrow(), Fault::Hangs(from) if height >= from) {
+            hang::forever().await;
+        }
         let is_tip = height == self.best().number;
         let mut block = self.block(height).ok_or(RpcError::Missing(height))?;
         let fault = self.fault.borrow().clone();
@@ -375,6 +385,9 @@ impl Source for FakeChain {
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
         self.ask()?;
+        if *self.fault.borrow() == Fault::HangsOutside {
+            hang::forever().await;
+        }
         Ok(Some(self.mempool.borrow().iter().map(|paid| txid(paid.tx)).collect()))
     }
 

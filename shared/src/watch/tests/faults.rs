@@ -2,7 +2,7 @@
 
 use super::chain::Fault;
 use super::states;
-use super::world::{FULL, World};
+use super::world::{FULL, FULL_BITCOIN, World};
 use crate::money::Cents;
 use crate::payment::{Status, TransferState};
 use crate::store::Cursor;
@@ -42,6 +42,48 @@ async fn r22_a_node_without_its_own_blocks_is_believed_up_to_the_last_that_fits(
         world.run().await;
         assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
     }
+}
+
+#[tokio::test]
+async fn r22_a_block_that_a_node_never_answers_for_holds_up_none_below_it() {
+    let (mut world, payer) = World::with_payment().await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(20);
+    let tip = world.node.best().number;
+    *world.node.fault.borrow_mut() = Fault::Hangs(tip - 4);
+    let outcome = world.run().await;
+    assert_eq!((outcome.height, outcome.caught_up), (tip - 5, false));
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+    *world.node.fault.borrow_mut() = Fault::None;
+    assert!(world.run().await.caught_up);
+}
+
+#[tokio::test]
+async fn r22_blocks_to_be_read_again_that_a_node_never_answers_for_keep_the_address_late() {
+    let (mut world, _) = World::with_payment().await;
+    let (payment, payer) = world.unlisted(2, Cents(10_000)).await;
+    let (listed_at, height) = (world.now(), world.node.best().number);
+    world.list_address(&payment, listed_at).await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(11);
+    *world.node.fault.borrow_mut() = Fault::Hangs(0);
+    let outcome = world.cold_run().await;
+    assert_eq!((outcome.height, outcome.caught_up), (height, false));
+    *world.node.fault.borrow_mut() = Fault::None;
+    world.run().await;
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+}
+
+#[tokio::test]
+async fn r22_a_node_that_never_says_what_is_unconfirmed_holds_up_no_confirmation() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(100_000)).await;
+    *world.node.fault.borrow_mut() = Fault::HangsOutside;
+    world.node.mine(vec![payer.pays_bitcoin(1, 10 * FULL_BITCOIN, 1001)]);
+    world.run().await;
+    assert_eq!(states(&world.payment(&payer).await), [TransferState::Confirming]);
+    world.node.mine_empty(1);
+    assert!(world.run().await.caught_up);
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
 }
 
 #[tokio::test]
