@@ -89,6 +89,7 @@ fn awaited(payment: &Payment, refund: &Refund) -> AwaitedPayout {
         coin: refund.coin().to_string(),
         address: refund.address().unwrap_or_default().to_owned(),
         units: refund.units().0.to_string(),
+        requested_at: refund.requested_at().0,
     }
 }
 

@@ -28,6 +28,9 @@ pub struct AwaitedPayout {
     pub address: String,
     /// The units, as text.
     pub units: String,
+    /// When the refund was asked for, in epoch seconds.
+    #[serde(default)]
+    pub requested_at: u64,
 }
 
 /// A transaction in a block that pays a refund's address its units.
@@ -148,8 +151,9 @@ fn claim_entry(tx: &str, payout: &AwaitedPayout, place: u32) -> String {
 }
 
 fn entry(payout: &AwaitedPayout) -> String {
-    // A payment never has two confirmed refunds of one coin.
-    outside_entry(KIND, &format!("{}#{}", payout.code, payout.coin))
+    // A payment never has two confirmed refunds of one coin; but what was written or forgotten for an earlier one may
+    // arrive late, and must not be the later one's.
+    outside_entry(KIND, &format!("{}#{}#{}", payout.code, payout.coin, payout.requested_at))
 }
 
 pub(super) fn read(item: &Item) -> Result<AwaitedPayout, StoreError> {

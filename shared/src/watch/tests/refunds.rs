@@ -49,13 +49,21 @@ impl Refunding {
         let secret = ClaimSecret::new(bytes).hash();
         self.change_of(payer, Event::RequestRefund { coin: self.coin(), units: None, secret }).await;
         self.change_of(payer, Event::ClaimRefund { secret, address: self.address() }).await;
-        let (code, coin) = (payer.code.to_string(), self.coin.to_owned());
-        let awaited = AwaitedPayout { code, coin, address: self.address(), units: self.units.to_string() };
         let world = &self.world;
-        world.store.await_payout(&world.chain.id, &awaited, world.now()).await.unwrap();
+        world.store.await_payout(&world.chain.id, &self.awaited(payer), world.now()).await.unwrap();
         let scanned = Some(world.node.best().number);
         let confirm = Event::ConfirmRefund { coin: self.coin(), address: self.address(), scanned };
         self.change_of(payer, confirm).await;
+    }
+
+    fn awaited(&self, payer: &Payer) -> AwaitedPayout {
+        AwaitedPayout {
+            code: payer.code.to_string(),
+            coin: self.coin.to_owned(),
+            address: self.address(),
+            units: self.units.to_string(),
+            requested_at: self.world.now().0,
+        }
     }
 
     fn coin(&self) -> CoinId {
@@ -156,6 +164,20 @@ async fn r16_strangers_who_pay_the_same_in_the_same_block_do_not_hide_a_refund()
     refunding.world.node.mine_empty(12);
     refunding.world.run().await;
     let done = refunding.world.payment(&refunding.payer).await;
+    assert_eq!(done.recorded_status(), Status::Refunded);
+}
+
+#[tokio::test]
+async fn r16_what_was_written_late_for_a_refund_that_was_taken_back_does_not_hide_the_next() {
+    let mut refunding = Refunding::on("ethereum").await;
+    let now = refunding.awaited(&refunding.payer);
+    let earlier = AwaitedPayout { units: "1".to_owned(), requested_at: now.requested_at - 60, ..now };
+    let (store, chain) = (&refunding.world.store, &refunding.world.chain.id);
+    store.await_payout(chain, &earlier, refunding.world.now()).await.unwrap();
+    store.forget_payout(chain, &earlier).await.unwrap();
+    store.await_payout(chain, &earlier, refunding.world.now()).await.unwrap();
+    let paid = refunding.out_of_payment(2);
+    let done = refunding.mine(paid, 11).await;
     assert_eq!(done.recorded_status(), Status::Refunded);
 }
 
