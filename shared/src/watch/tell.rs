@@ -260,13 +260,15 @@ pub(super) fn turn<T>(all: &mut [T], started_at: Timestamp) {
     all.rotate_left(first);
 }
 
-/// Whether a report of a loss is about a block in which the payment does not know the transfer any more: it was found
-/// in another one since, or its loss was told already.
+/// Whether a report of a loss is about a place where the payment does not look for the transfer any more: a block, when it
+/// was found in another one since or its loss was told already; or the unconfirmed, when a block holds it, or one that
+/// spends the same is confirmed. A note of a sighting may be written after it was forgotten, by a request that took long.
 fn is_elsewhere(payment: &Payment, report: &Report) -> bool {
-    let Standing::Lost { block: Some(lost_in), .. } = report.standing else { return false };
+    let Standing::Lost { block: lost_in, .. } = report.standing else { return false };
     payment.transfer(&report.movement.id).is_some_and(|known| match known.standing() {
-        Standing::InBlock { block, .. } => block != lost_in,
-        Standing::Lost { .. } | Standing::Replaced => true,
+        Standing::InBlock { block, .. } => lost_in != Some(block),
+        Standing::Lost { .. } => lost_in.is_some(),
+        Standing::Replaced => true,
         Standing::Unconfirmed { .. } => false,
     })
 }

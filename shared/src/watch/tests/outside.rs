@@ -110,6 +110,30 @@ async fn r15_a_double_spend_is_final_when_the_rival_is_buried_and_not_before() {
 }
 
 #[tokio::test]
+async fn r15_a_note_of_a_sighting_that_is_written_late_takes_nothing_back() {
+    for is_replaced in [true, false] {
+        let (mut world, payer) = bitcoin().await;
+        waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
+        let noted = world.store.outlying(&world.chain.id).await.unwrap().sightings.remove(0);
+        let mut mined = world.node.mempool.take();
+        if is_replaced {
+            let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
+            mined = vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1001)];
+        }
+        world.node.mine(mined);
+        // Deeper than anything is looked back for.
+        world.node.mine_empty(200);
+        world.catch_up().await;
+        let before = world.payment(&payer).await;
+        let end = if is_replaced { TransferState::Lost } else { TransferState::Counted };
+        assert_eq!(states(&before), [end]);
+        world.store.put_sighting(&world.chain.id, &noted, 1, world.now()).await.unwrap();
+        world.catch_up().await;
+        assert_eq!(standing(&world.payment(&payer).await), standing(&before), "replaced: {is_replaced}");
+    }
+}
+
+#[tokio::test]
 async fn r15_a_rival_that_a_reorganisation_takes_away_rivals_nobody() {
     let (mut world, payer) = bitcoin().await;
     waits(&mut world, vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]).await;
