@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::http::ApiError;
 use crate::moment::Timestamp;
 use crate::payment::Sequence;
-use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError, TouchedTransfer};
+use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError};
 
 use self::follow::Fork;
 pub use self::list::WatchList;
@@ -343,9 +343,8 @@ impl<'a, S: Source> Run<'a, S> {
     ) -> Result<(), WatchError> {
         let Back { mut found, ahead, mut untold, is_whole } =
             self.look_back(cursor, lookout, outcome).await?;
-        // What lies ahead may be taken out by the very block that holds its rival.
-        let may_go = ahead.iter().flat_map(|block| &block.transfers).flat_map(TouchedTransfer::spends);
-        list.await_outputs(lookout.outside.outputs().into_iter().chain(may_go));
+        lookout.outside.lies_ahead(&ahead, self.started_at);
+        list.await_outputs(lookout.outside.outputs());
         let knows_all = self.scan_back(cursor, list, lookout, (&mut found, outcome)).await?;
         untold.extend(self.scan_forward(cursor, list, lookout, &ahead, (&mut found, outcome)).await?);
         self.reached.set(cursor.height);

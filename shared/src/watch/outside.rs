@@ -23,13 +23,24 @@ const AT_ONCE: usize = 25;
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     sightings: BTreeMap<String, Sighting>,
+    /// What lies in blocks above the cursor: there, unless a block below them spends the same.
+    ahead: BTreeMap<String, Sighting>,
     inside: BTreeSet<String>,
 }
 
 impl Outside {
     pub(super) fn new(sightings: Vec<Sighting>) -> Outside {
         let by_id = |sighting: Sighting| (sighting.transfer.id.clone(), sighting);
-        Outside { sightings: sightings.into_iter().map(by_id).collect(), inside: BTreeSet::new() }
+        Outside { sightings: sightings.into_iter().map(by_id).collect(), ..Outside::default() }
+    }
+
+    /// Keeps an eye on what lies in blocks that may turn out not to be the chain's: it is told when it is taken out, and
+    /// the rival that drives it out may come first.
+    pub(super) fn lies_ahead(&mut self, blocks: &[TouchedBlock], at: Timestamp) {
+        let ahead = blocks.iter().flat_map(|block| &block.transfers);
+        let unknown = ahead.filter(|transfer| !self.sightings.contains_key(&transfer.id));
+        let taken_out = unknown.map(|transfer| (transfer.id.clone(), taken_out(transfer, at)));
+        self.ahead = taken_out.collect();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -38,7 +49,8 @@ impl Outside {
 
     /// The outputs whose spending decides about a transfer.
     pub(super) fn outputs(&self) -> Vec<OutPoint> {
-        self.sightings.values().flat_map(|sighting| sighting.transfer.spends()).collect()
+        let all = self.sightings.values().chain(self.ahead.values());
+        all.flat_map(|sighting| sighting.transfer.spends()).collect()
     }
 
     /// Transfers whose outputs somebody else spends in a block, as far as that is news.
@@ -47,7 +59,9 @@ impl Outside {
             return Vec::new();
         }
         let mut by_output: HashMap<OutPoint, Vec<&Sighting>> = HashMap::new();
-        for sighting in self.sightings.values().filter(|sighting| sighting.rival != Some(here)) {
+        let ahead =
+            self.ahead.values().filter(|sighting| !self.sightings.contains_key(&sighting.transfer.id));
+        for sighting in self.sightings.values().chain(ahead).filter(|sighting| sighting.rival != Some(here)) {
             for outpoint in sighting.transfer.spends() {
                 by_output.entry(outpoint).or_default().push(sighting);
             }
@@ -76,6 +90,11 @@ impl Outside {
     }
 }
 
+/// A transfer that is taken out of its block, of which its payment is told by that.
+fn taken_out(transfer: &TouchedTransfer, at: Timestamp) -> Sighting {
+    Sighting { transfer: transfer.clone(), at: at.0, gone: true, told: true, rival: None }
+}
+
 impl<S: Source> Run<'_, S> {
     /// Lets go of what lies in a block now. Before the cursor moves, so that a run that dies here is repeated.
     pub(super) async fn came_in(
@@ -100,18 +119,11 @@ impl<S: Source> Run<'_, S> {
         outside: &mut Outside,
         block: &TouchedBlock,
     ) -> Result<(), WatchError> {
-        let at = self.started_at.0;
         let may_be_rivalled = |transfer: &&TouchedTransfer| {
             !transfer.inputs.is_empty() && !outside.sightings.contains_key(&transfer.id)
         };
-        let lost = block.transfers.iter().filter(may_be_rivalled).map(|transfer| Sighting {
-            transfer: transfer.clone(),
-            at,
-            gone: true,
-            told: true,
-            rival: None,
-        });
-        let lost = lost.collect();
+        let lost = block.transfers.iter().filter(may_be_rivalled);
+        let lost = lost.map(|transfer| taken_out(transfer, self.started_at)).collect();
         self.note(outside, lost).await
     }
 

@@ -110,6 +110,26 @@ async fn r15_a_double_spend_is_final_when_the_rival_is_buried_and_not_before() {
 }
 
 #[tokio::test]
+async fn r15_a_rival_in_a_lower_block_than_what_it_drove_out_is_one() {
+    for runs_between in [true, false] {
+        let (mut world, payer) = bitcoin().await;
+        world.node.mine_empty(1);
+        world.node.mine(vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]);
+        world.run().await;
+        world.node.take_away(2);
+        let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
+        world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1001)]);
+        if runs_between {
+            world.run().await;
+        }
+        world.node.mine_empty(6);
+        world.run().await;
+        world.run().await;
+        assert_eq!(standing(&world.payment(&payer).await), Standing::Replaced, "{runs_between}");
+    }
+}
+
+#[tokio::test]
 async fn r15_a_note_of_a_sighting_that_is_written_late_takes_nothing_back() {
     for is_replaced in [true, false] {
         let (mut world, payer) = bitcoin().await;
