@@ -1,5 +1,7 @@
 //! What merchants, payers, reviewers, watchers and the sweep do, each through the product's own door.
 
+pub mod refund;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -20,6 +22,7 @@ use shared::payment::{Code, IdentityStep};
 use shared::settings::Settings;
 use shared::watch::{WatchList, Watcher};
 
+use self::refund::Link;
 use crate::desk::{Desk, SEATS, SWEEP, WATCHERS};
 use crate::net::{Net, Seat};
 use crate::node::{Manner, Node};
@@ -78,6 +81,8 @@ pub struct World {
     pub apps: Vec<App>,
     /// What merchants were answered, by code.
     pub orders: RefCell<BTreeMap<String, Order>>,
+    /// The claim links that merchants were told.
+    pub links: RefCell<Vec<Link>>,
     /// Which id a key was answered with.
     answers: RefCell<BTreeMap<String, String>>,
     lists: RefCell<BTreeMap<Seat, WatchList>>,
@@ -104,6 +109,7 @@ impl World {
             chain: watched,
             apps: (0..SEATS).map(app).collect(),
             orders: RefCell::default(),
+            links: RefCell::default(),
             answers: RefCell::default(),
             lists: RefCell::default(),
             key: desk.key.reveal().to_owned(),
@@ -121,6 +127,7 @@ impl World {
         *request.method_mut() = method;
         let headers = request.headers_mut();
         headers.insert("x-api-key", self.key.parse().expect("a header"));
+        headers.insert("content-type", "application/json".parse().expect("a header"));
         if let Some(key) = key {
             headers.insert("idempotency-key", key.parse().expect("a header"));
         }

@@ -36,6 +36,14 @@ pub enum Bug {
     KeysByPlace,
     /// Money counts one block too early.
     CountsEarly,
+    /// What waits for a block is told to its payment and not noted.
+    SightingUnnoted,
+    /// Payments are not told that another transaction took the place of one they wait for.
+    ReplacedUntold,
+    /// A transaction is made a refund's though it is another's.
+    ClaimUnguarded,
+    /// A confirmed refund is not put among those that the chain has to show.
+    PayoutUnawaited,
 }
 
 impl Bug {
@@ -47,14 +55,21 @@ impl Bug {
     /// A seed whose history is known to show it, so that tests need not look for one.
     pub fn shown_by(self) -> u64 {
         match self {
-            Bug::CreateUnguarded | Bug::WriteBehind | Bug::AddressUnlisted | Bug::KeysByPlace => 1,
-            Bug::CountsEarly => 5,
-            Bug::PaymentUnguarded => 7,
-            Bug::NoLookBack => 9,
-            Bug::HeadersRemembered => 14,
-            Bug::SweepHurries => 25,
-            Bug::BlockUnnoted | Bug::OpenForgotten => 132,
-            Bug::LossUntold => 206,
+            Bug::BlockUnnoted
+            | Bug::WriteBehind
+            | Bug::AddressUnlisted
+            | Bug::OpenForgotten
+            | Bug::KeysByPlace => 1,
+            Bug::CreateUnguarded => 2,
+            Bug::NoLookBack => 7,
+            Bug::PaymentUnguarded => 8,
+            Bug::PayoutUnawaited => 14,
+            Bug::SightingUnnoted | Bug::ReplacedUntold => 16,
+            Bug::CountsEarly => 45,
+            Bug::HeadersRemembered => 49,
+            Bug::SweepHurries => 60,
+            Bug::LossUntold => 139,
+            Bug::ClaimUnguarded => 177,
         }
     }
 
@@ -146,6 +161,12 @@ fn swallows(bug: Bug, asked: &Asked) -> bool {
                 .as_object()
                 .is_some_and(|all| all.values().any(|one| one.to_string().contains("\"lost\"")))
         }),
+        Bug::SightingUnnoted => entry_of(asked).is_some_and(|entry| entry.starts_with("outside#seen#")),
+        Bug::PayoutUnawaited => entry_of(asked).is_some_and(|entry| entry.starts_with("outside#refund#")),
+        Bug::ReplacedUntold => asked.puts("Payments").is_some_and(|item| {
+            let transfers = item["transfers"]["M"].as_object();
+            transfers.is_some_and(|all| all.values().any(|one| one["M"]["standing"]["S"] == "replaced"))
+        }),
         _ => false,
     }
 }
@@ -157,6 +178,9 @@ fn change(bug: Bug, asked: Asked) -> Asked {
     match bug {
         Bug::PaymentUnguarded if asked.puts("Payments").is_some() && !creates => asked.with(unguard),
         Bug::CreateUnguarded if asked.puts("Payments").is_some() && creates => asked.with(unguard),
+        Bug::ClaimUnguarded if entry_of(&asked).is_some_and(|entry| entry.starts_with("refund-tx#")) => {
+            asked.with(unguard)
+        }
         Bug::OpenForgotten if is_cursor => asked.with(|body| {
             body["Item"].as_object_mut().map(|item| item.remove("open_from"));
         }),

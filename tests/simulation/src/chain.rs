@@ -1,6 +1,6 @@
-//! A chain that forks, with everything that was ever paid on it.
+//! A chain that forks, with every transaction that was ever sent on it, and what waits for a block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::chain::address::AddressKey;
 use shared::chain::block::{Hash256, Header};
@@ -9,13 +9,23 @@ use shared::moment::Timestamp;
 /// Branches kept that were the best chain before.
 const BRANCHES: usize = 2;
 
+/// Outputs of transactions of this number and above were always there: they are what strangers own.
+pub const STRANGERS: u64 = 1 << 32;
+
+/// An output of a transaction, where transactions spend such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Output {
+    /// The transaction.
+    pub tx: u64,
+    /// Its place there.
+    pub place: u32,
+}
+
 /// Money in a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paid {
     /// Its key in the record, for ever.
     pub key: String,
-    /// The transaction; several with one number are one transaction.
-    pub tx: u64,
     /// The coin's place in the settings.
     pub coin: usize,
     /// To whom.
@@ -26,44 +36,96 @@ pub struct Paid {
     pub units: u128,
 }
 
+/// A transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tx {
+    /// Its number; no two have the same.
+    pub number: u64,
+    /// Its name, as people write it on that chain.
+    pub id: String,
+    /// What it spends; nothing where accounts pay.
+    pub spends: Vec<Output>,
+    /// Whose account pays, where accounts do.
+    pub from: AddressKey,
+    /// Whom it pays.
+    pub pays: Vec<Paid>,
+}
+
 /// A block.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Where it stands.
     pub header: Header,
     /// What moved in it.
-    pub paid: Vec<Paid>,
+    pub txs: Vec<Tx>,
+    /// How many blocks had been mined when it was, on whatever branch.
+    pub made: u64,
 }
 
-/// The best chain, those it was before, and what waits to be mined.
+impl Block {
+    /// All money in it.
+    pub fn paid(&self) -> impl Iterator<Item = &Paid> {
+        self.txs.iter().flat_map(|tx| &tx.pays)
+    }
+}
+
+/// The best chain, those it was before, what waits to be mined, and what does not any more.
 #[derive(Debug, Default)]
 pub struct SimChain {
     blocks: Vec<Block>,
     branches: Vec<Vec<Block>>,
-    waiting: Vec<Paid>,
+    waiting: Vec<Tx>,
+    gone: Vec<Tx>,
     forks: u64,
+    made: u64,
     deepest: BTreeMap<String, u32>,
-    moved: BTreeMap<String, Vec<Hash256>>,
+    held_by: BTreeMap<String, Vec<Header>>,
+    sent: BTreeMap<String, Tx>,
+}
+
+/// What a chain has spent, and what it can spend.
+#[derive(Default)]
+struct Ledger {
+    spent: BTreeMap<Output, u64>,
+    there: BTreeSet<u64>,
+}
+
+impl Ledger {
+    fn of<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Ledger {
+        let mut ledger = Ledger::default();
+        blocks.into_iter().flat_map(|block| &block.txs).for_each(|tx| ledger.add(tx));
+        ledger
+    }
+
+    fn add(&mut self, tx: &Tx) {
+        self.there.insert(tx.number);
+        self.spent.extend(tx.spends.iter().map(|output| (*output, tx.number)));
+    }
+
+    fn conflicts(&self, tx: &Tx) -> bool {
+        tx.spends.iter().any(|output| self.spent.get(output).is_some_and(|by| *by != tx.number))
+    }
+
+    fn allows(&self, tx: &Tx) -> bool {
+        let is_there = |output: &Output| output.tx >= STRANGERS || self.there.contains(&output.tx);
+        !self.conflicts(tx) && tx.spends.iter().all(is_there)
+    }
 }
 
 /// A hash that says what it is of.
-fn word(salt: u64, number: u64) -> Hash256 {
+pub fn word(salt: u64, number: u64) -> Hash256 {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     bytes[8..16].copy_from_slice(&salt.to_be_bytes());
     Hash256(bytes)
 }
 
-/// The name of a transaction.
-pub fn tx_id(tx: u64) -> String {
-    word(7_777, tx).to_string()
-}
-
 impl SimChain {
     /// A chain of one block.
     pub fn new(began_at: Timestamp) -> SimChain {
         let header = Header { number: 0, hash: word(0, 0), parent_hash: word(9_999, 0), timestamp: began_at };
-        SimChain { blocks: vec![Block { header, paid: Vec::new() }], ..SimChain::default() }
+        let first = Block { header, txs: Vec::new(), made: 0 };
+        SimChain { blocks: vec![first], ..SimChain::default() }
     }
 
     /// The highest block.
@@ -81,33 +143,112 @@ impl SimChain {
         self.branches.last().map_or(&self.blocks, |branch| branch)
     }
 
-    /// Puts money where miners look for it.
-    pub fn send(&mut self, paid: Paid) {
-        self.waiting.push(paid);
+    /// Blocks that were mined until now, on whatever branch.
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
-    /// How many movements were sent whose keys begin so.
-    pub fn sent(&self, prefix: &str) -> usize {
-        let mined = self.blocks.iter().flat_map(|block| &block.paid);
-        mined.chain(&self.waiting).filter(|paid| paid.key.starts_with(prefix)).count()
+    /// What waits for a block.
+    pub fn waiting(&self) -> &[Tx] {
+        &self.waiting
+    }
+
+    /// What was sent once and is neither in a block of the best chain nor waits for one.
+    pub fn gone(&self) -> &[Tx] {
+        &self.gone
+    }
+
+    /// A transaction by its name.
+    pub fn tx(&self, id: &str) -> Option<&Tx> {
+        self.sent.get(id)
+    }
+
+    /// Every transaction that was ever sent.
+    pub fn sent(&self) -> impl Iterator<Item = &Tx> {
+        self.sent.values()
+    }
+
+    /// The output that money with this key is.
+    pub fn output(&self, key: &str) -> Option<Output> {
+        self.sent.values().find_map(|tx| {
+            let place = tx.pays.iter().position(|paid| paid.key == key)?;
+            Some(Output { tx: tx.number, place: u32::try_from(place).ok()? })
+        })
+    }
+
+    /// The money that an output is.
+    pub fn paid(&self, output: &Output) -> Option<&Paid> {
+        let tx = self.sent.values().find(|tx| tx.number == output.tx)?;
+        tx.pays.get(usize::try_from(output.place).ok()?)
+    }
+
+    /// All units of a coin that ever lay so deep at any of these addresses.
+    pub fn received(&self, addresses: &[String], coin: usize, depth: u32) -> u128 {
+        let all = self.sent.values().flat_map(|tx| &tx.pays);
+        let came = all.filter(|paid| paid.coin == coin && addresses.contains(&paid.address));
+        came.filter(|paid| self.deepest(&paid.key) >= depth).map(|paid| paid.units).sum()
+    }
+
+    /// Puts a transaction where miners look for it. What waits and spends the same is driven out by it; it is not let in
+    /// itself when a block spends that already.
+    pub fn send(&mut self, tx: Tx) {
+        self.sent.insert(tx.id.clone(), tx.clone());
+        if Ledger::of(&self.blocks).conflicts(&tx) {
+            self.gone.push(tx);
+            return;
+        }
+        let ledger = Ledger {
+            spent: tx.spends.iter().map(|output| (*output, tx.number)).collect(),
+            ..Ledger::default()
+        };
+        self.drive_out(&ledger);
+        self.waiting.push(tx);
+    }
+
+    fn drive_out(&mut self, ledger: &Ledger) {
+        let (out, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|tx| ledger.conflicts(tx));
+        self.waiting = waiting;
+        self.gone.extend::<Vec<Tx>>(out);
+    }
+
+    /// A transaction is no longer among those that wait.
+    pub fn vanish(&mut self, place: usize) {
+        let tx = self.waiting.remove(place);
+        self.gone.push(tx);
+    }
+
+    /// One that was gone is sent again.
+    pub fn come_back(&mut self, place: usize) {
+        let tx = self.gone.remove(place);
+        self.send(tx);
     }
 
     /// Mines a block with the transactions that `take` picks among those that wait.
-    pub fn mine(&mut self, now: Timestamp, mut take: impl FnMut(u64) -> bool) {
+    pub fn mine(&mut self, now: Timestamp, mut take: impl FnMut() -> bool) {
+        let mut picked = Vec::new();
+        if !self.waiting.is_empty() {
+            let mut ledger = Ledger::of(&self.blocks);
+            for tx in std::mem::take(&mut self.waiting) {
+                if ledger.allows(&tx) && take() {
+                    ledger.add(&tx);
+                    picked.push(tx);
+                } else {
+                    self.waiting.push(tx);
+                }
+            }
+            self.drive_out(&ledger);
+        }
         let parent = self.best();
-        let mut picked: BTreeMap<u64, bool> = BTreeMap::new();
-        let (paid, waiting) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|paid| *picked.entry(paid.tx).or_insert_with(|| take(paid.tx)));
-        self.waiting = waiting;
         let number = parent.number + 1;
         let timestamp = now.max(parent.timestamp.plus(1));
         let header = Header { number, hash: word(self.forks, number), parent_hash: parent.hash, timestamp };
-        self.blocks.push(Block { header, paid });
+        self.made += 1;
+        self.blocks.push(Block { header, txs: picked, made: self.made });
         self.note();
     }
 
-    /// Takes the last blocks away; their money waits again. What is mined then is another chain.
+    /// Takes the last blocks away; their transactions wait again. What is mined then is another chain.
     pub fn take_away(&mut self, depth: usize) {
         self.forks += 1;
         let kept = self.blocks.len().saturating_sub(depth).max(1);
@@ -115,38 +256,62 @@ impl SimChain {
         if self.branches.len() > BRANCHES {
             self.branches.remove(0);
         }
-        self.waiting.extend(self.blocks.drain(kept..).flat_map(|block| block.paid));
+        self.waiting.extend(self.blocks.drain(kept..).flat_map(|block| block.txs));
     }
 
-    /// Money that waits and is never mined: another transaction spent it.
+    /// Nothing that waits is mined, as it is: something else spent it.
     pub fn forget_waiting(&mut self) {
-        self.waiting.clear();
+        self.gone.append(&mut self.waiting);
     }
 
-    /// Everything paid that has `depth` blocks on it, its own included, with its block.
-    pub fn paid_at_depth(&self, depth: u32) -> impl Iterator<Item = (&Block, &Paid)> {
+    /// What waits for a block by a node that knows `blocks`: all that is not in them and does not contradict them.
+    pub fn unconfirmed<'a>(&'a self, blocks: &'a [Block]) -> impl Iterator<Item = &'a Tx> {
+        let ledger = Ledger::of(blocks);
+        let unknown = self.blocks.iter().flat_map(|block| &block.txs).chain(&self.waiting);
+        unknown.filter(move |tx| !ledger.there.contains(&tx.number) && !ledger.conflicts(tx))
+    }
+
+    /// Everything paid that has `depth` blocks on it, its own included, with its block and transaction.
+    pub fn paid_at_depth(&self, depth: u32) -> impl Iterator<Item = (&Block, &Tx, &Paid)> {
         let deep = (self.blocks.len() + 1).saturating_sub(usize::try_from(depth).unwrap_or(usize::MAX));
-        self.blocks[..deep].iter().flat_map(|block| block.paid.iter().map(move |paid| (block, paid)))
+        let txs = self.blocks[..deep].iter().flat_map(|block| block.txs.iter().map(move |tx| (block, tx)));
+        txs.flat_map(|(block, tx)| tx.pays.iter().map(move |paid| (block, tx, paid)))
     }
 
-    /// The most blocks that ever lay on a payment while it was on the best chain.
+    /// The block of the best chain that holds another transaction which spends the same.
+    pub fn rival(&self, tx: &Tx) -> Option<&Block> {
+        let spends_same = |other: &Tx| {
+            other.number != tx.number && other.spends.iter().any(|output| tx.spends.contains(output))
+        };
+        self.blocks.iter().find(|block| block.txs.iter().any(spends_same))
+    }
+
+    /// The most blocks that ever lay on a transaction which spends the same.
+    pub fn deepest_rival(&self, tx: &Tx) -> u32 {
+        let rivals = self.sent.values().filter(|other| {
+            other.number != tx.number && other.spends.iter().any(|output| tx.spends.contains(output))
+        });
+        rivals.filter_map(|rival| rival.pays.first()).map(|paid| self.deepest(&paid.key)).max().unwrap_or(0)
+    }
+
+    /// The most blocks that ever lay on money while it was on the best chain.
     pub fn deepest(&self, key: &str) -> u32 {
         self.deepest.get(key).copied().unwrap_or(0)
     }
 
-    /// Whether money was in one block only, ever.
-    pub fn never_moved(&self, key: &str) -> bool {
-        self.moved.get(key).is_some_and(|blocks| blocks.len() == 1)
+    /// All blocks that ever held it.
+    pub fn held_by(&self, key: &str) -> &[Header] {
+        self.held_by.get(key).map_or(&[], Vec::as_slice)
     }
 
     fn note(&mut self) {
         for (below, block) in (1..).zip(self.blocks.iter().rev()) {
-            for paid in &block.paid {
+            for paid in block.paid() {
                 let deepest = self.deepest.entry(paid.key.clone()).or_insert(0);
                 *deepest = below.max(*deepest);
-                let moved = self.moved.entry(paid.key.clone()).or_default();
-                if !moved.contains(&block.header.hash) {
-                    moved.push(block.header.hash);
+                let held_by = self.held_by.entry(paid.key.clone()).or_default();
+                if !held_by.contains(&block.header) {
+                    held_by.push(block.header);
                 }
             }
         }

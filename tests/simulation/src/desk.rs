@@ -18,6 +18,7 @@ use shared::settings::{FeeSettings, Settings};
 use shared::store::Store;
 
 use crate::client::store;
+use crate::kind::Kind;
 use crate::net::{Net, Seat, State};
 use crate::wire::Wire;
 
@@ -111,24 +112,28 @@ impl Desk {
 
     /// Clears the stage for a history; gives its number on this database, and its time.
     pub async fn clear(&mut self, random: fastrand::Rng, bugs: crate::bugs::Bugs) -> (u64, Timestamp) {
-        let fresh = self.used >= HISTORIES_A_DATABASE;
-        if fresh {
-            self.used = 0;
-            self.database = Engine::new();
-            create_tables(&self.database);
-        }
         let claimed = std::mem::take(&mut self.net.lock().claimed);
-        if !fresh {
+        if self.used >= HISTORIES_A_DATABASE {
+            self.used = 0;
+            self.begin_database().await;
+        } else {
             self.forget_addresses(&claimed);
         }
         let now = Timestamp(BEGINNING + self.used * APART_SECONDS);
         *self.net.lock() = State::new(self.database.clone(), random, bugs, now);
         self.set_clocks(now, &[0; SEATS]);
-        if fresh {
-            self.open_account().await;
-        }
         self.used += 1;
         (self.used, now)
+    }
+
+    /// A new database with the account; outside of any history, whose chance must not depend on what was before it.
+    async fn begin_database(&mut self) {
+        self.database = Engine::new();
+        create_tables(&self.database);
+        let (random, bugs) = (fastrand::Rng::with_seed(0), crate::bugs::Bugs::default());
+        *self.net.lock() = State::new(self.database.clone(), random, bugs, Timestamp(BEGINNING));
+        self.set_clocks(Timestamp(BEGINNING), &[0; SEATS]);
+        self.open_account().await;
     }
 
     async fn open_account(&self) {
@@ -211,10 +216,10 @@ impl Desk {
 }
 
 /// Settings of the simulated deployment, whose chain has a name of its own.
-pub fn settings(chain: &str, less: u32) -> Settings {
+pub fn settings(chain: &str, kind: Kind, less: u32) -> Settings {
     Settings {
         public_url: Some("https://sim.example".to_owned()),
-        chains: chains(chain, less),
+        chains: chains(chain, kind, less),
         test_xpub: None,
         fees: FeeSettings { rate: BasisPoints::ZERO, minimum: Cents::ZERO, free_volume: Cents::ZERO },
         tolerance: BasisPoints::ZERO,
@@ -224,11 +229,12 @@ pub fn settings(chain: &str, less: u32) -> Settings {
 }
 
 /// The chain, with each depth so many blocks less than it should be.
-fn chains(name: &str, less: u32) -> Chains {
+fn chains(name: &str, kind: Kind, less: u32) -> Chains {
     let [small, large] = DEPTHS.map(|depth| depth - less);
     let text = format!(
-        r#"[{{"chain":"{name}","family":"evm","chain_id":1,"test_chain_id":11155111,"coins":[{COINS}],
-        "confirmations":[{{"below_usd":"1000.00","blocks":{small}}},{{"blocks":{large}}}]}}]"#
+        r#"[{{"chain":"{name}",{},
+        "confirmations":[{{"below_usd":"1000.00","blocks":{small}}},{{"blocks":{large}}}]}}]"#,
+        kind.setting()
     );
     Chains::parse(&text).expect("chains")
 }
@@ -237,10 +243,6 @@ fn chains(name: &str, less: u32) -> Chains {
 pub fn depth(due: Cents) -> u32 {
     DEPTHS[usize::from(due >= LARGE)]
 }
-
-const COINS: &str = r#"
-    {"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"0.01"},
-    {"coin":"USDC","asset":"0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","decimals":6,"rate":"USDC","minimum_usd":"0.01"}"#;
 
 fn account() -> Account {
     Account {
@@ -252,7 +254,7 @@ fn account() -> Account {
         fee_minimum: None,
         free_volume: None,
         spread: BasisPoints::ZERO,
-        xpubs: BTreeMap::from([("evm".to_owned(), NOBODYS_XPUB.to_owned())]),
+        xpubs: ["evm", "bitcoin"].map(|family| (family.to_owned(), NOBODYS_XPUB.to_owned())).into(),
         volume_used: Cents::ZERO,
     }
 }

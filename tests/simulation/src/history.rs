@@ -1,5 +1,8 @@
 //! One history: a seed decides who does what when, what goes wrong, and how the chain moves; then all becomes quiet.
 
+mod money;
+mod refunds;
+
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -10,17 +13,20 @@ use shared::money::Cents;
 use shared::payment::Status;
 use shared::store::Cursor;
 
-use crate::actors::{self, Order, Task, Told, Wish, World};
+use crate::actors::{self, Order, Task, Wish, World};
 use crate::bugs::{Bug, Bugs};
-use crate::chain::{Paid, tx_id};
 use crate::desk::{self, Desk, MERCHANTS, MOST_SKEW_SECONDS, PAYERS, SEATS, STAGE, SWEEP, WATCHERS};
-use crate::net::{Net, Seat};
+use crate::kind::Kind;
+use crate::net::{Net, Seat, Tally};
 use crate::node::{HIGHEST_BOAST, Manner};
 use crate::storm::Storm;
 use crate::verdict;
 
 /// Steps before all becomes quiet.
 const STEPS: std::ops::Range<usize> = 8..26;
+
+/// The same where money goes back after them.
+const FEWER_STEPS: std::ops::Range<usize> = 6..13;
 
 /// Polls of one process at a time: few enough that it is often in the middle of something when another goes on.
 const POLLED: usize = 14;
@@ -30,9 +36,6 @@ const POLLS: usize = 100_000;
 
 /// What is due, in cents: two that must lie deeper among them.
 const AMOUNTS: [u64; 6] = [1, 4_999, 10_000, 33_333, 100_000, 250_000];
-
-/// Dollars for a whole coin, by the coin's place; the same throughout, so that the sum of a chain has one worth.
-pub const RATES: [u64; 2] = [2_500, 1];
 
 /// What a history came to.
 #[derive(Debug, Default)]
@@ -45,6 +48,8 @@ pub struct Played {
     pub requests: u64,
     /// Where payments stood in the end.
     pub ends: Vec<Status>,
+    /// How often what is to be tried came about.
+    pub tally: Tally,
     /// What happened, if it was asked for.
     pub trace: Vec<String>,
 }
@@ -55,31 +60,29 @@ pub fn play(desk: &mut Desk, seed: u64, bug: Option<Bug>, traced: bool) -> Playe
     let (number, now) = finish(desk.clear(random.fork(), Bugs::new(bug)));
     desk.net().lock().journal.trace = traced.then(Vec::new);
     let name = format!("sim-{number}");
-    let settings = desk::settings(&name, 0);
+    let kind = Kind::draw(&mut random);
+    let settings = desk::settings(&name, kind, 0);
     let less = u32::from(bug == Some(Bug::CountsEarly));
-    let watched = desk::settings(&name, less).chains.named(&name).expect("the chain").clone();
+    let watched = desk::settings(&name, kind, less).chains.named(&name).expect("the chain").clone();
     let world = Rc::new(World::new(desk, &settings, watched, seed));
     let mut stage = Stage {
         desk,
         net: world.net.clone(),
         world,
+        kind,
         wishes: wishes(&mut random, seed),
         skews: std::array::from_fn(|_| 0),
         running: Vec::new(),
         next_tx: 0,
+        payouts: Vec::new(),
+        gives_back: random.u8(0..3) == 0,
         ages: random.u8(0..8) == 0,
         random,
         hour: hour_of(now.minus(2 * HOUR_SECONDS)),
         priced: None,
     };
     stage.open();
-    let steps = stage.random.usize(STEPS);
-    for step in 0..steps {
-        if stage.ages && step == steps / 2 {
-            stage.grow_old();
-        }
-        stage.step();
-    }
+    stage.go_through();
     stage.come_to_rest();
     let mut state = stage.net.lock();
     let journal = std::mem::take(&mut state.journal);
@@ -88,6 +91,7 @@ pub fn play(desk: &mut Desk, seed: u64, bug: Option<Bug>, traced: bool) -> Playe
         faults: journal.faults,
         requests: journal.requests,
         ends: journal.ends,
+        tally: state.record.tally(),
         trace: journal.trace.unwrap_or_default(),
     }
 }
@@ -124,11 +128,16 @@ struct Stage<'a> {
     desk: &'a mut Desk,
     net: Net,
     world: Rc<World>,
+    kind: Kind,
     random: Rng,
     wishes: Vec<Wish>,
     skews: [i64; SEATS],
     running: Vec<(Seat, Task)>,
     next_tx: u64,
+    /// Transactions that merchants sent for refunds, with the hash of the refund's secret.
+    payouts: Vec<(String, String)>,
+    /// Whether money goes back in the end.
+    gives_back: bool,
     /// Whether it goes on to the end of its payments' time.
     ages: bool,
     hour: Timestamp,
@@ -143,12 +152,30 @@ impl Stage<'_> {
         self.skews[STAGE] = 0;
         self.desk.forget_put_off();
         self.desk.set_sweep_hour(self.hour);
+        self.net.lock().record.worth = self.kind.worth();
         self.pass(0);
         self.accept_rates();
         self.begin_chain();
         let storm = Storm::draw(&mut self.random);
         self.net.lock().storm = storm;
         self.net.lock().tell(|| format!("{storm:?}"));
+    }
+
+    fn go_through(&mut self) {
+        let steps = self.random.usize(if self.gives_back { FEWER_STEPS } else { STEPS });
+        for step in 0..steps {
+            if self.ages && step == steps / 2 {
+                self.grow_old();
+            }
+            self.step();
+        }
+        if self.gives_back {
+            self.give_back();
+        }
+        // What still waits is the last that can be replaced.
+        if self.kind == Kind::Bitcoin && self.random.bool() {
+            let _disturbed = self.unsettle();
+        }
     }
 
     /// The chain was seen once before anything else: no coin is offered that nobody watches.
@@ -189,7 +216,8 @@ impl Stage<'_> {
         }
         self.priced = Some(minute);
         let symbols = self.world.chain.coins.iter().map(|coin| coin.rate_symbol.as_str());
-        let rates: Vec<(&str, u64)> = symbols.zip(RATES.map(|dollars| dollars * 100_000_000)).collect();
+        let rates: Vec<(&str, u64)> =
+            symbols.zip(self.kind.rates().iter().map(|dollars| dollars * 100_000_000)).collect();
         self.desk.accept_rates(&rates, self.now());
     }
 
@@ -207,7 +235,7 @@ impl Stage<'_> {
             0..80 if !known => self.begin(MERCHANTS[usize::from(drawn % 2)]),
             0..70 if !told => self.begin(PAYERS[usize::from(drawn % 2)]),
             70..85 if !told => self.begin(WATCHERS[0]),
-            0..22 => self.send(),
+            0..22 => self.pay(),
             22..42 => self.mine(),
             42..62 => self.begin(WATCHERS[usize::from(drawn.is_multiple_of(3))]),
             62..70 => self.fork(),
@@ -217,6 +245,14 @@ impl Stage<'_> {
             91..95 if self.ages => self.begin(SWEEP),
             91..98 if !self.running.is_empty() => self.crash(),
             _ => self.net.deliver_late(),
+        }
+    }
+
+    /// Somebody pays; where that shows before a block holds it, a watcher often looks.
+    fn pay(&mut self) {
+        self.send();
+        if self.kind == Kind::Bitcoin && self.random.u8(0..3) == 0 {
+            self.begin(WATCHERS[0]);
         }
     }
 
@@ -255,9 +291,16 @@ impl Stage<'_> {
             return self.go_on();
         }
         if let Some(task) = self.task_of(seat) {
-            self.running.push((seat, task));
-            self.go_on();
+            self.start(seat, task);
         }
+    }
+
+    /// Somebody begins this very thing, unless still busy.
+    fn start(&mut self, seat: Seat, task: Task) {
+        if self.running.iter().all(|(busy, _)| *busy != seat) {
+            self.running.push((seat, task));
+        }
+        self.go_on();
     }
 
     fn task_of(&mut self, seat: Seat) -> Option<Task> {
@@ -269,7 +312,7 @@ impl Stage<'_> {
             }));
         }
         if WATCHERS.contains(&seat) {
-            let manner = Manner::draw(&mut self.random);
+            let manner = Manner::draw(&mut self.random, self.kind);
             if manner != Manner::Honest {
                 self.net.lock().fault(|| format!("a node is {manner:?}"));
             }
@@ -302,22 +345,26 @@ impl Stage<'_> {
         if !order.approved {
             return Some(Box::pin(actors::approve(world, seat, order)));
         }
-        let coin = self.random.usize(0..RATES.len());
+        let coin = self.random.usize(0..self.world.chain.coins.len());
         Some(Box::pin(actors::choose(world, seat, order, coin)))
     }
 
     fn mine(&mut self) {
         let blocks = self.random.u64(1..4);
         for _ in 0..blocks {
-            let seconds = self.random.u64(1..20);
-            self.pass(seconds);
-            let back = self.random.u64(0..10);
-            let mut state = self.net.lock();
-            let now = state.now.minus(back);
-            let mut random = self.random.fork();
-            state.chain.mine(now, |_| random.u8(0..10) < 7);
-            state.tell_chain();
+            self.mine_one();
         }
+    }
+
+    fn mine_one(&mut self) {
+        let seconds = self.random.u64(1..20);
+        self.pass(seconds);
+        let back = self.random.u64(0..10);
+        let mut state = self.net.lock();
+        let now = state.now.minus(back);
+        let mut random = self.random.fork();
+        state.chain.mine(now, || random.u8(0..10) < 7);
+        state.tell_chain();
     }
 
     fn fork(&mut self) {
@@ -326,14 +373,15 @@ impl Stage<'_> {
         let longer = self.random.usize(0..3);
         let forgets = self.random.u8(0..4) == 0;
         let mut random = self.random.fork();
+        self.net.lock().chain.take_away(depth);
+        self.revive();
         let mut state = self.net.lock();
-        state.chain.take_away(depth);
         if forgets {
             state.chain.forget_waiting();
         }
         for _ in 0..(depth + longer).max(1) {
             let now = state.now;
-            state.chain.mine(now, |_| random.u8(0..10) < 5);
+            state.chain.mine(now, || random.u8(0..10) < 5);
         }
         state.fault(|| format!("the last {depth} blocks are others now"));
         state.tell_chain();
@@ -356,55 +404,6 @@ impl Stage<'_> {
                 ));
             }
         }
-    }
-
-    /// Somebody pays, rightly or not.
-    fn send(&mut self) {
-        let told: Vec<(Order, Told)> = self
-            .world
-            .orders
-            .borrow()
-            .values()
-            .flat_map(|order| order.told.iter().map(|told| (order.clone(), told.clone())))
-            .collect();
-        if told.is_empty() {
-            return;
-        }
-        self.next_tx += 1;
-        // Batches: several movements in one transaction, to one payment or to several.
-        let movements = [1, 1, 1, 2, 3][self.random.usize(0..5)];
-        for _ in 0..movements {
-            let (_, told) = &told[self.random.usize(0..told.len())];
-            let units = match self.random.u8(0..8) {
-                0 => 1,
-                1 => told.units / 2,
-                2 => told.units - 1,
-                3 => told.units + 1,
-                4 => told.units * 2,
-                5 => told.units / 3 + 1,
-                _ => told.units,
-            };
-            self.pay(told, units.max(1));
-        }
-    }
-
-    fn pay(&mut self, told: &Told, units: u128) {
-        let chain = &self.world.chain;
-        let coin = &chain.coins[told.coin];
-        let prefix = format!(
-            "{}:{}:{}:{}:",
-            chain.id,
-            tx_id(self.next_tx),
-            coin.asset.key(),
-            told.address.to_lowercase()
-        );
-        let mut state = self.net.lock();
-        let place = state.chain.sent(&prefix);
-        let to = chain.family.address_key(&told.address).expect("an address");
-        let (tx, address) = (self.next_tx, told.address.clone());
-        let paid = Paid { key: format!("{prefix}{place}"), tx, coin: told.coin, address, to, units };
-        state.tell(|| format!("{units} of {} sent in transaction {tx} to {}", coin.id, paid.address));
-        state.chain.send(paid);
     }
 
     /// To the last minutes of the payments' time.
@@ -480,7 +479,7 @@ impl Stage<'_> {
             // Beyond any tip that was boasted of: an idle watcher waits there for the chain.
             for _ in 0..u64::from(deepest).max(HIGHEST_BOAST) {
                 let now = state.now;
-                state.chain.mine(now, |_| true);
+                state.chain.mine(now, || true);
             }
             state.tell_chain();
         }

@@ -81,6 +81,12 @@ fn main() -> ExitCode {
             "violations": total.violations.len(),
             "requests": total.requests,
             "payments": total.ends,
+            "refunds": {
+                "requested": total.tally.refunds,
+                "confirmed": total.tally.confirmed,
+                "completed": total.tally.completed,
+            },
+            "sightings": { "seen": total.tally.sightings, "replaced": total.tally.replaced },
             "seed": arguments.seed,
             "seconds": format!("{seconds:.1}"),
         })

@@ -17,7 +17,7 @@ use shared::payment::{
 };
 use stateright::{Checker, Expectation, Model, Property};
 
-use crate::verdict::{CENT, WORTH};
+use crate::kind::{CENT, Kind};
 
 /// What is due.
 const DUE: Cents = Cents(10_000);
@@ -370,7 +370,7 @@ impl World {
                 let latest = told.max_by_key(|said| said.number);
                 let deep = latest.is_some_and(|said| matches!(said.place, Place::Block { deep: true, .. }));
                 let (coin, units) = TRANSFERS[transfer];
-                if deep { units * WORTH[coin] } else { 0 }
+                if deep { units * Kind::Evm.worth()[coin] } else { 0 }
             })
             .sum()
     }
@@ -382,7 +382,7 @@ impl World {
             moment < AFTER_END && state.blocks[*transfer] == 1
         };
         let in_time = (0..self.transfers).filter(is_in_time).map(|transfer| TRANSFERS[transfer]);
-        in_time.map(|(coin, units)| units * WORTH[coin]).sum()
+        in_time.map(|(coin, units)| units * Kind::Evm.worth()[coin]).sum()
     }
 }
 

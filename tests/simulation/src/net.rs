@@ -17,6 +17,9 @@ use crate::engine::{Answer, Engine};
 use crate::record::Record;
 use crate::storm::{Mishap, Storm};
 
+/// An index is behind its table by less than this; the sweep allows for ten minutes.
+const INDEX_SECONDS: u64 = 5 * 60;
+
 /// A process, by its place at the table.
 pub type Seat = usize;
 
@@ -95,6 +98,32 @@ pub struct Journal {
     pub ends: Vec<Status>,
     /// What happened, if somebody wants to read it.
     pub trace: Option<Vec<String>>,
+}
+
+/// How often what is to be tried came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Refunds that were asked for.
+    pub refunds: u64,
+    /// Those of them that were confirmed.
+    pub confirmed: u64,
+    /// Those of them that were paid.
+    pub completed: u64,
+    /// Transfers that were seen to wait for a block.
+    pub sightings: u64,
+    /// Transfers that others took the place of.
+    pub replaced: u64,
+}
+
+impl Tally {
+    /// With another.
+    pub fn add(&mut self, other: Tally) {
+        self.refunds += other.refunds;
+        self.confirmed += other.confirmed;
+        self.completed += other.completed;
+        self.sightings += other.sightings;
+        self.replaced += other.replaced;
+    }
 }
 
 /// Everything outside the gateway's processes.
@@ -181,10 +210,10 @@ impl State {
     /// Writes the chain as it is now into the trace.
     pub fn tell_chain(&mut self) {
         let best = self.chain.best();
-        let told = self.chain.blocks().iter().filter(|block| !block.paid.is_empty());
+        let told = self.chain.blocks().iter().filter(|block| !block.txs.is_empty());
         let held: Vec<String> = told
             .map(|block| {
-                let txs: Vec<u64> = block.paid.iter().map(|paid| paid.tx).collect();
+                let txs: Vec<u64> = block.txs.iter().map(|tx| tx.number).collect();
                 format!("{}:{txs:?}", block.header.number)
             })
             .collect();
@@ -280,6 +309,12 @@ impl State {
         }
     }
 
+    /// Whether an index must have a payment's item by now.
+    fn is_settled(&self, item: &Value) -> bool {
+        let payment = item["code"]["S"].as_str().and_then(|code| self.record.payments().get(code));
+        payment.is_none_or(|payment| payment.known_since.plus(INDEX_SECONDS) <= self.now)
+    }
+
     /// What a read that need not be consistent may say: an item as it was, an index without its newest entries.
     fn stale(&mut self, asked: &Asked) -> Answer {
         let mut answer = self.database.ask(&asked.operation, &asked.body);
@@ -290,9 +325,9 @@ impl State {
                     *item = former.clone();
                 }
             }
-        } else if asked.operation == "Query" {
-            body["Items"] = json!([]);
-            body["Count"] = json!(0);
+        } else if let Some(items) = body.get_mut("Items").and_then(Value::as_array_mut) {
+            items.retain(|item| self.is_settled(item));
+            body["Count"] = json!(items.len());
         }
         answer.body = body.to_string();
         answer

@@ -2,14 +2,17 @@
 
 use fastrand::Rng;
 use shared::chain::Chain;
-use shared::chain::block::{Found, Hash256, Header, Movement, ScannedBlock};
+use shared::chain::block::{
+    Found, Hash256, Header, MAX_INPUTS, Mempool, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent,
+};
 use shared::chain::rpc::RpcError;
 use shared::money::Units;
 use shared::payment::Code;
 use shared::watch::{Source, WatchList};
 
 use crate::bugs::Bug;
-use crate::chain::{Block, tx_id};
+use crate::chain::{Block, Tx};
+use crate::kind::{self, Kind};
 use crate::net::{Net, State};
 
 /// A tip is boasted of less far above the chain than this.
@@ -32,11 +35,13 @@ pub enum Manner {
     WrongParent,
     /// It speaks of a tip this much higher than any block there is.
     Boasts(u64),
+    /// It was started anew and does not know what waits for a block.
+    Restarted,
 }
 
 impl Manner {
     /// How a node behaves this time.
-    pub fn draw(random: &mut Rng) -> Manner {
+    pub fn draw(random: &mut Rng, kind: Kind) -> Manner {
         match random.u8(0..24) {
             0 | 1 => Manner::Lags(random.u64(1..6)),
             2 | 3 => Manner::Former,
@@ -44,6 +49,7 @@ impl Manner {
             5 => Manner::NoTipBlock,
             6 => Manner::WrongParent,
             7 => Manner::Boasts(random.u64(1..HIGHEST_BOAST)),
+            8 if kind == Kind::Bitcoin => Manner::Restarted,
             _ => Manner::Honest,
         }
     }
@@ -78,26 +84,52 @@ impl Node<'_> {
         &blocks[..blocks.len().saturating_sub(behind).max(1)]
     }
 
-    fn found(&self, block: &Block, list: &WatchList, bug: Option<Bug>) -> Vec<Found<Code>> {
+    fn found(&self, txs: &[&Tx], height: u64, list: &WatchList, bug: Option<Bug>) -> Vec<Found<Code>> {
         let mut found = Vec::new();
-        for (place, paid) in block.paid.iter().enumerate() {
+        let all = txs.iter().flat_map(|tx| tx.pays.iter().map(move |paid| (*tx, paid)));
+        for (place, (tx, paid)) in all.enumerate() {
             let Some(watched) = list.code(&paid.to) else { continue };
             let coin = &self.chain.coins[paid.coin];
             let key = match bug {
-                Some(Bug::KeysByPlace) => format!("{}:{place}:{}", paid.key, block.header.number),
+                Some(Bug::KeysByPlace) => format!("{}:{place}:{height}", paid.key),
                 Some(_) | None => paid.key.clone(),
             };
             let movement = Movement {
                 key,
                 coin: coin.id.clone(),
                 decimals: coin.decimals,
-                tx_id: tx_id(paid.tx),
+                tx_id: tx.id.clone(),
                 address: paid.address.clone(),
                 watched,
             };
-            found.push(Found::plain(movement, Units(paid.units)));
+            let inputs = tx.spends.iter().take(MAX_INPUTS).map(kind::outpoint).collect();
+            found.push(Found { inputs, ..Found::plain(movement, Units(paid.units)) });
         }
         found
+    }
+
+    fn payouts(&self, txs: &[&Tx], list: &WatchList) -> Vec<Payout> {
+        if list.destinations().next().is_none() {
+            return Vec::new();
+        }
+        let all = txs.iter().flat_map(|tx| tx.pays.iter().map(move |paid| (*tx, paid)));
+        let payouts = all.filter_map(|(tx, paid)| {
+            let to = kind::script(self.chain, paid.to);
+            let from = match Kind::of(self.chain) {
+                Kind::Evm => Origin::Account(tx.from),
+                Kind::Bitcoin => Origin::Outputs(tx.spends.iter().map(kind::outpoint).collect()),
+            };
+            let (tx_id, coin) = (tx.id.clone(), self.chain.coins[paid.coin].id.clone());
+            list.is_destination(&to).then_some(Payout { tx_id, to, coin, units: Units(paid.units), from })
+        });
+        payouts.collect()
+    }
+
+    fn spent(txs: &[&Tx], list: &WatchList) -> Vec<Spent> {
+        let spends =
+            txs.iter().flat_map(|tx| tx.spends.iter().map(move |output| (*tx, kind::outpoint(output))));
+        let awaited = spends.filter(|(_, outpoint): &(&Tx, OutPoint)| list.awaits(outpoint));
+        awaited.map(|(tx, outpoint)| Spent { outpoint, tx_id: tx.id.clone() }).collect()
     }
 }
 
@@ -141,10 +173,34 @@ impl Source for Node<'_> {
             if is_tip && self.manner == Manner::WrongParent {
                 header.parent_hash = Hash256([0xaa; 32]);
             }
-            let bug = state.bugs.which();
-            let (unreadable, spent, payouts) = (Vec::new(), Vec::new(), Vec::new());
-            Ok(ScannedBlock { header, found: self.found(block, list, bug), unreadable, spent, payouts })
+            let txs: Vec<&Tx> = block.txs.iter().collect();
+            Ok(ScannedBlock {
+                header,
+                found: self.found(&txs, height, list, state.bugs.which()),
+                unreadable: Vec::new(),
+                spent: Node::spent(&txs, list),
+                payouts: self.payouts(&txs, list),
+            })
         })
         .await?
+    }
+
+    async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
+        let known = |state: &State, blocks: &[Block]| {
+            let all = state.chain.unconfirmed(blocks).filter(|_| self.manner != Manner::Restarted);
+            Some(all.map(|tx| kind::txid(tx.number)).collect())
+        };
+        self.ask(known).await
+    }
+
+    async fn unconfirmed(&self, mempool: &Mempool, list: &WatchList) -> Result<Vec<Found<Code>>, RpcError> {
+        let told = |state: &State, blocks: &[Block]| {
+            let waits: Vec<u64> = state.chain.unconfirmed(blocks).map(|tx| tx.number).collect();
+            // What left meanwhile was looked at before, or not.
+            let is_known = |tx: &&Tx| waits.contains(&tx.number) || tx.number.is_multiple_of(2);
+            let txs = state.chain.sent().filter(|tx| mempool.holds(&tx.id)).filter(is_known);
+            self.found(&txs.collect::<Vec<_>>(), 0, list, state.bugs.which())
+        };
+        self.ask(told).await
     }
 }

@@ -1,5 +1,7 @@
 //! What was written of each payment, and what no writing may ever do.
 
+pub mod refund;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -7,7 +9,10 @@ use shared::moment::Timestamp;
 use shared::money::Cents;
 use shared::payment::Status;
 
+use self::refund::{Change, Refund};
 use crate::chain::SimChain;
+use crate::kind;
+use crate::net::Tally;
 
 /// A payment as its item says.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +25,14 @@ pub struct Written {
     terms: String,
     /// Where it stands.
     pub status: Option<Status>,
-    /// Every transfer, with whether it counts.
-    pub transfers: BTreeMap<String, bool>,
+    /// What is due.
+    pub due: Cents,
+    /// Every transfer.
+    pub transfers: BTreeMap<String, Held>,
+    /// The newest refund of each coin.
+    pub refunds: BTreeMap<String, Refund>,
+    /// Parts of a cent that a unit is worth, by the coin's place.
+    pub worth: &'static [u128],
     /// Every address given out.
     pub addresses: Vec<String>,
     /// When late money was accepted.
@@ -30,15 +41,47 @@ pub struct Written {
     pub cancelled_at: Option<u64>,
     /// When its time is over.
     pub expires_at: Timestamp,
+    /// Since when it says so, in truth.
+    pub known_since: Timestamp,
     /// When the sweep has to look at it.
     pub next_check: Option<Timestamp>,
+}
+
+/// A transfer as its payment's item says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Whether it is deep enough to count, rate or not.
+    pub counts: bool,
+    /// Whether another took its place for ever.
+    pub replaced: bool,
+    /// The coin's place in the settings.
+    pub coin: usize,
+    /// How much.
+    pub units: u128,
+    /// When it was first seen outside of any block.
+    pub unconfirmed_at: Option<u64>,
+}
+
+/// A refund, with what was known when.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// As it was written last.
+    pub refund: Refund,
+    /// Blocks that had been mined when it was written that it is confirmed.
+    pub confirmed_by: Option<u64>,
 }
 
 /// Everything that was written.
 #[derive(Debug, Default)]
 pub struct Record {
+    /// What a unit of each coin is worth.
+    pub worth: &'static [u128],
     payments: BTreeMap<String, Written>,
     owners: BTreeMap<String, String>,
+    /// Every refund, by the hash of its secret.
+    stories: BTreeMap<String, Story>,
+    /// Blocks that had been mined when a transfer was first written.
+    first_written: BTreeMap<String, u64>,
 }
 
 fn number(item: &Value, name: &str) -> Option<u64> {
@@ -50,7 +93,7 @@ fn text<'a>(item: &'a Value, name: &str) -> &'a str {
 }
 
 impl Written {
-    fn read(item: &Value) -> Written {
+    fn read(item: &Value, worth: &'static [u128]) -> Written {
         let status = text(item, "owner_status").rsplit('#').next().unwrap_or_default();
         let terms = ["owner", "title", "amount", "created_at", "fee", "key_hash", "request_hash"];
         let transfers = item["transfers"]["M"].as_object();
@@ -60,31 +103,43 @@ impl Written {
             version: number(item, "version").unwrap_or(0),
             terms: terms.map(|name| item[name].to_string()).concat(),
             status: Status::from_name(status),
-            transfers: transfers
-                .into_iter()
-                .flatten()
-                .map(|(id, transfer)| (id.clone(), counts(&transfer["M"])))
-                .collect(),
-            addresses: addresses
-                .into_iter()
-                .flatten()
-                .map(|given| text(&given["M"], "address").to_owned())
-                .collect(),
+            due: Cents(number(item, "amount").unwrap_or(0)),
+            transfers: transfers.into_iter().flatten().map(Held::of).collect(),
+            refunds: refund::read(item),
+            worth,
+            addresses: addresses.into_iter().flatten().map(given).collect(),
             accepted_at: number(item, "late_accepted_at"),
             cancelled_at: number(item, "cancelled_at"),
             expires_at: Timestamp(
                 number(item, "created_at").unwrap_or(0) + shared::payment::LIFETIME_SECONDS,
             ),
+            known_since: Timestamp(0),
             next_check: number(item, "next_check").map(Timestamp),
         }
     }
 }
 
-/// Whether a transfer is deep enough to count, rate or not.
-fn counts(transfer: &Value) -> bool {
-    let standing = &transfer["standing"]["M"]["in_block"]["M"];
-    let required = number(transfer, "required").unwrap_or(u64::MAX);
-    number(standing, "confirmations").is_some_and(|confirmations| confirmations >= required)
+fn given(item: &Value) -> String {
+    text(&item["M"], "address").to_owned()
+}
+
+impl Held {
+    fn of((id, transfer): (&String, &Value)) -> (String, Held) {
+        (id.clone(), Held::read(&transfer["M"]))
+    }
+
+    fn read(transfer: &Value) -> Held {
+        let standing = &transfer["standing"];
+        let required = number(transfer, "required").unwrap_or(u64::MAX);
+        let confirmations = number(&standing["M"]["in_block"]["M"], "confirmations");
+        Held {
+            counts: confirmations.is_some_and(|confirmations| confirmations >= required),
+            replaced: standing["S"] == "replaced",
+            coin: kind::place(text(transfer, "coin")),
+            units: text(transfer, "units").parse().unwrap_or(0),
+            unconfirmed_at: number(transfer, "unconfirmed_at"),
+        }
+    }
 }
 
 impl Record {
@@ -99,39 +154,88 @@ impl Record {
         if code.contains('#') {
             return Vec::new();
         }
-        let new = Written::read(item);
-        let mut wrong = Vec::new();
-        let mut must = |holds: bool, what: &str| {
-            if !holds {
-                wrong.push(format!("payment {code}, version {}: {what}", new.version));
-            }
-        };
+        let new = Written { known_since: now, ..Written::read(item, self.worth) };
         let blank = Written { id: new.id.clone(), terms: new.terms.clone(), ..Written::default() };
-        let old = self.payments.get(&code).unwrap_or(&blank);
-        must(new.version == old.version + 1, "another write came in between");
-        must(new.id == old.id && new.terms == old.terms, "what was agreed changed");
-        must(r16_allows(old, &new), &format!("moved from {:?} to {:?} (R16)", old.status, new.status));
-        must(old.transfers.keys().all(|id| new.transfers.contains_key(id)), "a transfer was forgotten");
-        must(new.addresses.starts_with(&old.addresses), "an address was taken back (R24)");
-        must(
-            new.accepted_at >= old.accepted_at && new.cancelled_at >= old.cancelled_at,
-            "a decision was forgotten",
-        );
-        must(
-            new.status != Some(Status::Expired) || now.plus(MARGIN) >= new.expires_at,
-            "expired too early (R15)",
-        );
-        let needed = crate::desk::depth(Cents(number(item, "amount").unwrap_or(0)));
-        for (id, _) in new.transfers.iter().filter(|(_, counts)| **counts) {
-            let deepest = chain.deepest(id);
-            must(deepest >= needed, &format!("{id} counts and was never deeper than {deepest} (R22)"));
-        }
-        for address in &new.addresses {
-            let owner = self.owners.entry(address.clone()).or_insert_with(|| code.clone());
-            must(*owner == code, &format!("address {address} was given to {owner} too (R24)"));
-        }
+        let old = self.payments.remove(&code).unwrap_or(blank);
+        let depth = crate::desk::depth(new.due);
+        let mut wrong = itself(&old, &new, now);
+        wrong.extend(transfers(&old, &new, chain, depth));
+        wrong.extend(Change { old: &old, new: &new, chain, depth, now: now.0 }.wrong());
+        wrong.extend(self.owners(&code, &new));
+        wrong.extend(self.remember(&new, chain));
+        let wrong = wrong
+            .into_iter()
+            .map(|what| format!("payment {code}, version {}: {what}", new.version))
+            .collect();
         self.payments.insert(code, new);
         wrong
+    }
+
+    /// An address has one payment, ever.
+    fn owners(&mut self, code: &str, new: &Written) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for address in &new.addresses {
+            let owner = self.owners.entry(address.clone()).or_insert_with(|| code.to_owned());
+            if owner != code {
+                wrong.push(format!("address {address} was given to {owner} too (R24)"));
+            }
+        }
+        wrong
+    }
+
+    /// Notes what was known when; refunds that share what only one of them can be are wrong.
+    fn remember(&mut self, new: &Written, chain: &SimChain) -> Vec<String> {
+        for id in new.transfers.keys() {
+            self.first_written.entry(id.clone()).or_insert(chain.made());
+        }
+        for refund in new.refunds.values() {
+            let story = self.stories.entry(refund.secret.clone()).or_default();
+            story.refund = refund.clone();
+            if refund.confirmed_at.is_some() {
+                story.confirmed_by.get_or_insert(chain.made());
+            }
+        }
+        let shared = new.refunds.iter().filter(|(_, refund)| self.is_shared(refund, chain));
+        shared.map(|(coin, _)| format!("the refund of {coin} is another's too")).collect()
+    }
+
+    /// Whether more refunds are one transaction than it has outputs for.
+    fn is_shared(&self, refund: &Refund, chain: &SimChain) -> bool {
+        let Some(tx) = refund.paid_by.as_ref().and_then(|tx| chain.tx(tx)) else { return false };
+        let is_same = |other: &&Story| {
+            let Refund { paid_by, address, units, coin, .. } = &other.refund;
+            (paid_by, address, units, coin) == (&refund.paid_by, &refund.address, &refund.units, &refund.coin)
+        };
+        self.stories.values().filter(is_same).count() > refund.outputs(tx)
+    }
+
+    /// How often what is to be tried came about.
+    pub fn tally(&self) -> Tally {
+        let count = |is: fn(&Story) -> bool| u64::try_from(self.stories.values().filter(|it| is(it)).count());
+        let transfers = || self.payments.values().flat_map(|payment| payment.transfers.values());
+        let counted = |is: fn(&Held) -> bool| u64::try_from(transfers().filter(|it| is(it)).count());
+        Tally {
+            refunds: count(|_| true).unwrap_or(0),
+            confirmed: count(|story| story.confirmed_by.is_some()).unwrap_or(0),
+            completed: count(|story| story.refund.paid_by.is_some()).unwrap_or(0),
+            sightings: counted(|held| held.unconfirmed_at.is_some()).unwrap_or(0),
+            replaced: counted(|held| held.replaced).unwrap_or(0),
+        }
+    }
+
+    /// Every refund that was ever written.
+    pub fn stories(&self) -> impl Iterator<Item = &Story> {
+        self.stories.values()
+    }
+
+    /// The refund whose claim link's secret has this hash.
+    pub fn story(&self, secret: &str) -> Option<&Story> {
+        self.stories.get(secret)
+    }
+
+    /// How many blocks had been mined when a transfer was first written.
+    pub fn first_written(&self, id: &str) -> Option<u64> {
+        self.first_written.get(id).copied()
     }
 
     /// When the next open payment is due.
@@ -140,8 +244,48 @@ impl Record {
     }
 }
 
+/// What is wrong with what a write made of a payment itself.
+fn itself(old: &Written, new: &Written, now: Timestamp) -> Vec<String> {
+    let decided = new.accepted_at >= old.accepted_at && new.cancelled_at >= old.cancelled_at;
+    let ended = new.status != Some(Status::Expired) || now.plus(MARGIN) >= new.expires_at;
+    let moved = format!("moved from {:?} to {:?} (R16)", old.status, new.status);
+    let rules = [
+        (new.version == old.version + 1, "another write came in between"),
+        (new.id == old.id && new.terms == old.terms, "what was agreed changed"),
+        (r16_allows(old, new), moved.as_str()),
+        (new.addresses.starts_with(&old.addresses), "an address was taken back (R24)"),
+        (decided, "a decision was forgotten"),
+        (ended, "expired too early (R15)"),
+    ];
+    rules.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what.to_owned()).collect()
+}
+
+/// What is wrong with what a write made of a payment's transfers.
+fn transfers(old: &Written, new: &Written, chain: &SimChain, depth: u32) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !old.transfers.keys().all(|id| new.transfers.contains_key(id)) {
+        wrong.push("a transfer was forgotten".to_owned());
+    }
+    for (id, held) in &new.transfers {
+        let deepest = chain.deepest(id);
+        if held.counts && deepest < depth {
+            wrong.push(format!("{id} counts and was never deeper than {deepest} (R22)"));
+        }
+        if held.replaced && !is_replaced(id, chain) {
+            wrong.push(format!("{id} is given up and nothing took its place"));
+        }
+    }
+    wrong
+}
+
+/// Whether a transaction that spends the same once lay as deep as it takes.
+fn is_replaced(id: &str, chain: &SimChain) -> bool {
+    let tx = chain.sent().find(|tx| tx.pays.iter().any(|paid| paid.key == id));
+    tx.is_some_and(|tx| chain.deepest_rival(tx) >= crate::desk::DEPTHS[1])
+}
+
 /// Clocks may be ahead by so much.
-const MARGIN: u64 = crate::desk::MOST_SKEW_SECONDS;
+pub const MARGIN: u64 = crate::desk::MOST_SKEW_SECONDS;
 
 /// The moves of R16, and nothing else.
 fn r16_allows(old: &Written, new: &Written) -> bool {
@@ -150,13 +294,14 @@ fn r16_allows(old: &Written, new: &Written) -> bool {
         return old.status.is_none() && new.status == Some(KycRequired);
     };
     let by_money = [Pending, PartiallyPaid, Paid, Overpaid];
-    let loses = || old.transfers.iter().any(|(id, counts)| *counts && new.transfers.get(id) == Some(&false));
+    let lost = |id: &String| new.transfers.get(id).is_some_and(|held| !held.counts);
+    let loses = || old.transfers.iter().any(|(id, held)| held.counts && lost(id));
     match (from, to) {
         (from, to) if from == to => true,
         (KycRequired, Pending | Cancelled | Expired) | (Pending | PartiallyPaid, Cancelled | Expired) => true,
         (from, to) if by_money.contains(&from) && by_money.contains(&to) => from < to || loses(),
         (Expired | Cancelled, Paid | Overpaid) => old.accepted_at.is_none() && new.accepted_at.is_some(),
-        (Expired | Cancelled, Refunded) => true,
+        (Expired | Cancelled, Refunded) => new.refunds.values().any(|refund| refund.paid_by.is_some()),
         _ => false,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::bugs::Bug;
 use crate::desk::Desk;
 use crate::history::{Played, play};
+use crate::net::Tally;
 
 /// What many histories came to.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Total {
     pub requests: u64,
     /// Where payments stood in the end, and how many.
     pub ends: BTreeMap<&'static str, u64>,
+    /// How often what is to be tried came about.
+    pub tally: Tally,
     /// Histories that ended in a violation: seed, and what was violated.
     pub violations: Vec<(u64, Vec<String>)>,
 }
@@ -42,6 +45,7 @@ pub fn run(first: u64, histories: u64, threads: usize, bug: Option<Bug>, until_f
             total.histories += 1;
             total.faults += played.faults;
             total.requests += played.requests;
+            total.tally.add(played.tally);
             for end in played.ends {
                 *total.ends.entry(end.as_str()).or_insert(0) += 1;
             }

@@ -1,5 +1,7 @@
 //! The end of a history: what is recorded must be what the chain says, neither more nor less.
 
+mod refund;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -9,18 +11,9 @@ use shared::money::Cents;
 use shared::payment::{Payment, Status, TransferState};
 
 use crate::actors::World;
-use crate::chain::{Block, Paid};
+use crate::chain::{Block, Paid, Tx};
 use crate::desk::{STAGE, depth};
-
-/// Parts of a cent, of which each unit of any coin is a whole number: a cent is four billion units of ETH's last digit.
-pub const CENT: u128 = 4_000_000_000_000;
-
-/// Parts of a cent that a unit is worth, by the coin's place: at 2,500 USD and 18 decimals, at 1 USD and 6.
-pub const WORTH: [u128; 2] = [1, 400_000_000];
-
-fn worth<'a>(paid: impl Iterator<Item = &'a Paid>) -> u128 {
-    paid.map(|paid| paid.units * WORTH[paid.coin]).sum()
-}
+use crate::kind::CENT;
 
 /// Reads every payment that was acknowledged, and compares.
 pub fn judge(world: &World, now: Timestamp) {
@@ -40,24 +33,29 @@ pub fn judge(world: &World, now: Timestamp) {
             state.violation(format!("payment {code}, in the end: {what}"));
         }
     }
+    let mut state = world.net.lock();
+    for what in refund::unseen(&state) {
+        state.violation(what);
+    }
 }
 
 fn compare(world: &World, due: Cents, payment: &Payment, now: Timestamp) -> Vec<String> {
     let state = world.net.lock();
     let ours = |paid: &Paid| payment.addresses().iter().any(|given| given.address == paid.address);
-    let canonical: Vec<(&Block, &Paid)> =
-        state.chain.paid_at_depth(depth(due)).filter(|(_, paid)| ours(paid)).collect();
-    let mut wrong = Vec::new();
+    let worth = |paid: &Paid| paid.units * state.record.worth[paid.coin];
+    let canonical: Vec<(&Block, &Tx, &Paid)> =
+        state.chain.paid_at_depth(depth(due)).filter(|(_, _, paid)| ours(paid)).collect();
+    let mut wrong = refund::outside(&state, payment);
     let counted = payment.transfers().filter(|transfer| payment.state(transfer) == TransferState::Counted);
     let counted: BTreeMap<String, u128> =
         counted.map(|transfer| (transfer.movement().id.to_string(), transfer.movement().units.0)).collect();
     let expected: BTreeMap<String, u128> =
-        canonical.iter().map(|(_, paid)| (paid.key.clone(), paid.units)).collect();
+        canonical.iter().map(|(_, _, paid)| (paid.key.clone(), paid.units)).collect();
     if counted != expected {
         wrong.push(format!("counted {counted:?}, but the chain paid {expected:?} (R22)"));
         return wrong;
     }
-    let all = worth(canonical.iter().map(|(_, paid)| *paid));
+    let all: u128 = canonical.iter().map(|(_, _, paid)| worth(paid)).sum();
     let cents = Cents(u64::try_from(all / CENT).unwrap_or(u64::MAX));
     if payment.received() != cents {
         wrong.push(format!("received {:?}, but the chain paid {cents:?} (R21)", payment.received()));
@@ -65,11 +63,14 @@ fn compare(world: &World, due: Cents, payment: &Payment, now: Timestamp) -> Vec<
     // In time beyond doubt: never in another block, and as high as the lowest tip any watcher was told since.
     let ends = payment.terms().expires_at();
     let closes = state.lowest_tip_since(ends);
-    let in_time = canonical.iter().filter(|(block, paid)| {
+    // Or seen to wait before its end.
+    let in_time = canonical.iter().filter(|(block, _, paid)| {
         let height = closes.is_none_or(|closes| block.header.number <= closes);
-        height && block.header.timestamp <= ends && state.chain.never_moved(&paid.key)
+        let never_moved = state.chain.held_by(&paid.key).len() == 1;
+        let in_block = height && block.header.timestamp <= ends && never_moved;
+        in_block || refund::was_seen_in_time(&state, payment, &paid.key)
     });
-    let in_time = worth(in_time.map(|(_, paid)| *paid));
+    let in_time: u128 = in_time.map(|(_, _, paid)| worth(paid)).sum();
     let due = u128::from(due.0) * CENT;
     let status = payment.recorded_status();
     let overdue = now >= ends.plus(2 * crate::desk::MOST_SKEW_SECONDS);
@@ -82,7 +83,7 @@ fn compare(world: &World, due: Cents, payment: &Payment, now: Timestamp) -> Vec<
         // Whoever ended it may have had a clock ahead of everybody's.
         Status::Expired => now.plus(crate::desk::MOST_SKEW_SECONDS) >= ends && in_time < due,
         Status::Cancelled => payment.cancelled_at().is_some(),
-        Status::Refunded => false,
+        Status::Refunded => refund::is_refunded(world, payment),
     };
     if !fits {
         wrong.push(format!(

@@ -39,6 +39,14 @@ fn a_seed_is_one_history() {
 }
 
 #[test]
+fn a_seed_is_the_same_history_whatever_was_played_before_it() {
+    let alone: Vec<_> = (20..26).map(|seed| trace(seed, None)).collect();
+    let total = run(20, 6, 1, None, false);
+    assert_eq!(total.requests, alone.iter().map(|played| played.requests).sum::<u64>());
+    assert_eq!(total.faults, alone.iter().map(|played| played.faults).sum::<u64>());
+}
+
+#[test]
 fn every_mistake_shows_itself() {
     for bug in Bug::all() {
         let total = run(bug.shown_by(), BUG_HISTORIES, 2, Some(*bug), true);
