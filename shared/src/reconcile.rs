@@ -14,24 +14,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chain::block::ScannedBlock;
 use crate::chain::rpc::RpcError;
-use crate::chain::{Chain, Family};
+use crate::chain::{Chain, Family, Internal};
 use crate::clock::Clock;
 use crate::moment::Timestamp;
 use crate::payment::{Code, Payment, Standing};
-use crate::store::{Position, ScanPlace, Store, StoreError, TouchedBlock};
+use crate::store::{Position, Store, StoreError, TouchedBlock};
 use crate::watch::{Source, WatchError, WatchList};
 
 /// Only blocks so deep are compared: the watcher has told payments of them, and has told again what it could not at once.
 const SETTLED_BLOCKS: u64 = 12;
 
-/// Blocks read again in one run at most.
-const BLOCKS: usize = 300;
+/// Blocks read again in one run at most: more than any of our chains without balances makes in a day, so that a run makes
+/// up for one that was missed.
+const BLOCKS: usize = 1_000;
 
 /// Where a chain is begun of which each block is read once more: some two days of Bitcoin before.
 const FIRST_BACK: u64 = 250;
 
 /// A run stops before its function's time is over; the next goes on from the stored position.
-const RUN_SECONDS: u64 = 200;
+const RUN_SECONDS: u64 = 800;
+
+/// Of that, what blocks may take: they come first, and the addresses must have their turn each time.
+const BLOCK_SECONDS: u64 = 400;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +56,10 @@ pub enum ReconcileError {
 pub struct Reconciled {
     /// Blocks read again.
     pub blocks: usize,
+    /// Blocks that the node would not tell of. They were passed over, and nobody compared what they paid.
+    pub unread: usize,
+    /// Blocks that are deep enough and still wait for it, where each is read again once.
+    pub behind: u64,
     /// Addresses whose balances were compared.
     pub addresses: usize,
     /// Where the chain and the record do not agree.
@@ -63,7 +71,7 @@ pub struct Reconciled {
 pub struct Reconciler<'a, S> {
     /// The chain.
     pub chain: &'a Chain,
-    /// Its node.
+    /// Its node, asked about the chain as [`read_again`] has it.
     pub source: &'a S,
     /// The tables.
     pub store: &'a Store,
@@ -77,37 +85,59 @@ struct Run<'a, S> {
     started_at: Timestamp,
     /// The highest block that is compared.
     settled: u64,
-    /// After which address to go on; `None` before the first.
-    after: Option<ScanPlace>,
-    reconciled: Reconciled,
+    /// Where the next run goes on.
+    position: Position,
+    reconciled: &'a mut Reconciled,
 }
 
 impl<S: Source> Reconciler<'_, S> {
     /// Compares the next part of the chain and of the addresses with the record. A chain that was never watched has none.
-    pub async fn run(&self) -> Result<Reconciled, ReconcileError> {
+    /// What it came to by then is there also after a run that failed, or that was given up: the next one does not look at
+    /// the same again.
+    pub async fn run(&self, reconciled: &mut Reconciled) -> Result<(), ReconcileError> {
         let Some(cursor) = self.store.cursor(&self.chain.id).await? else {
-            return Ok(Reconciled::default());
+            return Ok(());
         };
         let started_at = self.clock.now();
         let position = self.store.position(&self.chain.id).await?;
         let settled = cursor.height.saturating_sub(SETTLED_BLOCKS);
         // A node that answers no question about its tip is on another network, or away.
         self.source.tip().await?;
-        let (after, reconciled) = (position.after, Reconciled::default());
-        let mut run = Run { reconciler: self, started_at, settled, after, reconciled };
-        let height = run.blocks(position.height).await?;
-        run.addresses().await?;
-        let next = Position { version: position.version, height, after: run.after };
-        if !self.store.move_position(&self.chain.id, &next).await? {
-            tracing::warn!(chain = %self.chain.id, "another reconciliation left its position first");
+        let mut run = Run { reconciler: self, started_at, settled, position, reconciled };
+        let blocks = run.blocks().await;
+        run.reconciled.behind = run.behind();
+        // Kept before the addresses: what fails or takes too long among them does not make the same blocks due again. And
+        // what fails among blocks keeps nobody from looking at the addresses.
+        if !run.keep_position().await? {
+            return blocks;
         }
-        Ok(run.reconciled)
+        let addresses = run.addresses().await;
+        run.keep_position().await?;
+        blocks.and(addresses)
     }
 }
 
 impl<S: Source> Run<'_, S> {
-    fn is_out_of_time(&self) -> bool {
-        self.reconciler.clock.now().since(self.started_at) >= RUN_SECONDS
+    fn is_past(&self, seconds: u64) -> bool {
+        self.reconciler.clock.now().since(self.started_at) >= seconds
+    }
+
+    /// Leaves the position to the next run; `false` when another run has left its own since this one began.
+    async fn keep_position(&mut self) -> Result<bool, StoreError> {
+        let Reconciler { chain, store, .. } = *self.reconciler;
+        let is_kept = store.move_position(&chain.id, &self.position).await?;
+        if is_kept {
+            self.position.version = self.position.version.saturating_add(1);
+        } else {
+            tracing::warn!(chain = %chain.id, "another reconciliation left its position first");
+        }
+        Ok(is_kept)
+    }
+
+    /// How many blocks wait to be read again, where each is read once.
+    fn behind(&self) -> u64 {
+        let next = self.position.height.filter(|_| !reads_noted_only(self.reconciler.chain.family));
+        next.map_or(0, |next| self.settled.saturating_add(1).saturating_sub(next))
     }
 
     /// A payment, if it is a live one: the address of a test payment has a live form too, and nobody's key. One that
@@ -125,32 +155,68 @@ impl<S: Source> Run<'_, S> {
         Ok(read?.filter(Payment::is_live))
     }
 
-    /// Reads the next blocks again; tells where to go on, `None` for the oldest that is noted.
-    async fn blocks(&mut self, from: Option<u64>) -> Result<Option<u64>, ReconcileError> {
-        let Reconciler { chain, source, store, .. } = *self.reconciler;
+    /// Reads the next blocks again, and moves the position behind each: to `None`, the oldest that is noted, behind the last.
+    async fn blocks(&mut self) -> Result<(), ReconcileError> {
+        let Reconciler { chain, store, .. } = *self.reconciler;
+        let from = self.position.height;
         let noted = store.blocks_from(&chain.id, from.unwrap_or(0)).await?;
         let mut by_height: BTreeMap<u64, Vec<TouchedBlock>> = BTreeMap::new();
         for block in noted.into_iter().filter(|block| block.height <= self.settled) {
             by_height.entry(block.height).or_default().push(block);
         }
         let heights = self.heights(from, by_height.keys().copied());
-        if heights.is_empty() {
-            return Ok(from.filter(|_| !reads_noted_only(chain.family)));
-        }
-        let list = WatchList::ever_given(store, chain).await?;
-        for height in heights {
-            if self.reconciled.blocks >= BLOCKS || self.is_out_of_time() {
-                return Ok(Some(height));
+        if !heights.is_empty() {
+            let list = WatchList::ever_given(store, chain).await?;
+            for (read, height) in heights.into_iter().enumerate() {
+                self.position.height = Some(height);
+                if read >= BLOCKS || self.is_past(BLOCK_SECONDS) {
+                    return Ok(());
+                }
+                self.block(height, &list, &by_height.remove(&height).unwrap_or_default()).await?;
+                self.position.height = Some(height.saturating_add(1));
             }
-            source.take_unchecked();
-            let scanned = source.scan(height, &list).await?;
-            let is_whole = source.take_unchecked() == 0;
-            let noted = by_height.remove(&height).unwrap_or_default();
-            self.compare(&scanned, &noted, is_whole).await?;
-            self.reconciled.blocks = self.reconciled.blocks.saturating_add(1);
         }
-        let next = self.settled.saturating_add(1);
-        Ok((!reads_noted_only(chain.family)).then_some(next))
+        self.position.height = self.position.height.filter(|_| !reads_noted_only(chain.family));
+        Ok(())
+    }
+
+    /// Compares one block. One that cannot be read must not stand between all later ones and the record: it is told, counted
+    /// and passed over.
+    async fn block(
+        &mut self,
+        height: u64,
+        list: &WatchList,
+        noted: &[TouchedBlock],
+    ) -> Result<(), ReconcileError> {
+        let Reconciler { chain, source, .. } = *self.reconciler;
+        source.take_unchecked();
+        match self.read_again(height, list).await? {
+            Ok(scanned) => {
+                let is_whole = source.take_unchecked() == 0;
+                self.compare(&scanned, noted, is_whole).await?;
+                self.reconciled.blocks = self.reconciled.blocks.saturating_add(1);
+            }
+            Err(error) => {
+                tracing::error!(chain = %chain.id, height, %error, "a block was not compared: it cannot be read");
+                self.reconciled.unread = self.reconciled.unread.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a block, twice if need be. It is the block that cannot be read if the node still answers a light question
+    /// about it, as a node does that forgets old blocks; else it is the node, and the next run asks for the block again.
+    async fn read_again(
+        &self,
+        height: u64,
+        list: &WatchList,
+    ) -> Result<Result<ScannedBlock<Code>, RpcError>, RpcError> {
+        let source = self.reconciler.source;
+        if let Ok(scanned) = source.scan(height, list).await {
+            return Ok(Ok(scanned));
+        }
+        source.header(height).await?.ok_or(RpcError::Missing(height))?;
+        Ok(source.scan(height, list).await)
     }
 
     /// Which blocks are read again.
@@ -191,6 +257,17 @@ fn reads_noted_only(family: Family) -> bool {
         Family::Evm { .. } => true,
         Family::Bitcoin { .. } => false,
     }
+}
+
+/// The chain as a source reads its blocks again: money that contracts sent is not looked for by balances, which old blocks
+/// have no more and which are the most of the work. What addresses hold in the end shows what came to them.
+pub fn read_again(chain: &Chain) -> Chain {
+    let mut again = chain.clone();
+    again.internal = match chain.internal {
+        Internal::Balances => Internal::Unseen,
+        same @ (Internal::Unseen | Internal::Traces) => same,
+    };
+    again
 }
 
 /// Whether the record says that a block of this height holds the transfer.

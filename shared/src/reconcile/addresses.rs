@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::difference::{self, came};
-use super::{ReconcileError, Run};
+use super::{RUN_SECONDS, ReconcileError, Run};
 use crate::chain::address::AddressKey;
 use crate::chain::block::{Header, OutPoint};
 use crate::chain::rpc::RpcError;
@@ -58,12 +58,12 @@ impl<S: Source> Run<'_, S> {
         let (store, source) = (self.reconciler.store, self.reconciler.source);
         let header = source.header(self.settled).await?.ok_or(RpcError::Missing(self.settled))?;
         for _ in 0..PAGES {
-            let (given, next) = store.given_after(self.after.clone()).await?;
+            let (given, next) = store.given_after(self.position.after.clone()).await?;
             if !self.page(&header, self.ours(given)).await? {
                 return Ok(());
             }
-            self.after = next;
-            if self.after.is_none() {
+            self.position.after = next;
+            if self.position.after.is_none() {
                 return Ok(());
             }
         }
@@ -82,19 +82,19 @@ impl<S: Source> Run<'_, S> {
         header: &Header,
         ours: Vec<(AddressKey, Given)>,
     ) -> Result<bool, ReconcileError> {
-        if self.is_out_of_time() {
+        if self.is_past(RUN_SECONDS) {
             return Ok(false);
         }
         let keys: Vec<AddressKey> = ours.iter().map(|(key, _)| *key).collect();
         let source = self.reconciler.source;
         let mut balances = source.balances(header, &keys).await?.map(Vec::into_iter);
         for some in ours.chunks(AT_ONCE) {
-            if self.is_out_of_time() {
+            if self.is_past(RUN_SECONDS) {
                 return Ok(false);
             }
             let balances = balances.as_mut().map(|all| all.by_ref().take(some.len()).collect());
             self.some(header, some, balances).await?;
-            self.after = some.last().map(|(_, given)| given.place());
+            self.position.after = some.last().map(|(_, given)| given.place());
         }
         Ok(true)
     }

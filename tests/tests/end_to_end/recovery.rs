@@ -83,7 +83,8 @@ async fn a_difference_between_chain_and_record_is_told_and_nothing_else() {
     live.anvil.mine(20).await;
     live.watch().await;
     let agreed = live.tick("reconcile-chains").await;
-    assert_eq!(agreed["ethereum"], json!({ "blocks": 2, "addresses": 1, "differences": 0 }));
+    let expected = json!({ "blocks": 2, "unread": 0, "behind": 0, "addresses": 1, "differences": 0 });
+    assert_eq!(agreed["ethereum"], expected);
 
     // Nobody looks at the address any more, and money comes.
     live.tick("expire-payments").await;

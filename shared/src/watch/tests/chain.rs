@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hang;
 use crate::chain::address::{AddressKey, EvmAddress};
@@ -55,6 +56,8 @@ pub(super) enum Fault {
     NoHeaders,
     /// It has the tip and cannot read it.
     NoTipBlock,
+    /// It has forgotten what is in a block, and knows its header.
+    Pruned(u64),
     /// The tip's block does not follow from the one before it.
     WrongParent,
     /// From this height on it never answers what a block holds.
@@ -79,6 +82,8 @@ pub(super) struct FakeChain {
     pub(super) fault: RefCell<Fault>,
     pub(super) finalized: Cell<Option<u64>>,
     pub(super) asked: Cell<u64>,
+    /// A clock that each question moves on, and by how many seconds.
+    pub(super) slow: Cell<Option<(&'static AtomicU64, u64)>>,
     /// Whether all money was taken away.
     pub(super) swept: Cell<bool>,
     /// How many transactions every address has sent, where addresses do.
@@ -127,6 +132,7 @@ impl FakeChain {
             fault: RefCell::new(Fault::None),
             finalized: Cell::new(None),
             asked: Cell::new(0),
+            slow: Cell::new(None),
             swept: Cell::new(false),
             nonce: Cell::new(0),
         }
@@ -210,6 +216,9 @@ impl FakeChain {
 
     fn ask(&self) -> Result<(), RpcError> {
         self.asked.set(self.asked.get() + 1);
+        if let Some((hands, seconds)) = self.slow.get() {
+            hands.fetch_add(seconds, Ordering::Relaxed);
+        }
         let fault = self.fault.borrow().clone();
         match fault {
             Fault::DiesAfter(0) => return Err(RpcError::Status(503)),
@@ -226,6 +235,7 @@ impl FakeChain {
             | Fault::Boasts(_)
             | Fault::NoHeaders
             | Fault::NoTipBlock
+            | Fault::Pruned(_)
             | Fault::WrongParent
             | Fault::Hangs(_)
             | Fault::HangsOutside => {}
@@ -326,6 +336,10 @@ impl Source for FakeChain {
         let fault = self.fault.borrow().clone();
         if is_tip && fault == Fault::NoTipBlock {
             return Err(RpcError::Missing(height));
+        }
+        if fault == Fault::Pruned(height) {
+            let message = "Block not available (pruned data)".to_owned();
+            return Err(RpcError::Node { method: "getblock", code: -1, message });
         }
         if is_tip && fault == Fault::WrongParent {
             block.header.parent_hash = word(98, height);

@@ -1,21 +1,31 @@
 //! What a chain paid and holds is compared with the record: a difference made on purpose is told, and nothing else.
 
-use super::chain::Paid;
+use std::sync::atomic::AtomicU64;
+
+use super::chain::{Fault, Paid};
 use super::world::{FULL, Payer, World};
-use crate::chain::CoinId;
+use crate::chain::{Chains, CoinId};
 use crate::clock::Clock;
 use crate::moment::DAY_SECONDS;
 use crate::money::{Cents, Units};
 use crate::payment::{Code, Payment, TransferId};
-use crate::reconcile::{Difference, Reconciled, Reconciler, What};
+use crate::reconcile::{Difference, ReconcileError, Reconciled, Reconciler, What, read_again};
 use crate::store::{Look, StoreError, TouchedBlock, TouchedTransfer};
 use crate::wallet::Balance;
 use crate::watch::{Span, WatchList};
 
 async fn reconcile(world: &World) -> Reconciled {
-    let clock = Clock::stopped(world.now());
+    let (reconciled, ran) = try_reconcile(world, Clock::stopped(world.now())).await;
+    ran.unwrap();
+    reconciled
+}
+
+/// A run that may fail, and what it came to by then.
+async fn try_reconcile(world: &World, clock: Clock) -> (Reconciled, Result<(), ReconcileError>) {
     let (chain, source, store) = (&world.chain, &world.node, &world.store);
-    Reconciler { chain, source, store, clock }.run().await.unwrap()
+    let mut reconciled = Reconciled::default();
+    let ran = Reconciler { chain, source, store, clock }.run(&mut reconciled).await;
+    (reconciled, ran)
 }
 
 async fn given(world: &World, payment: &Payment) {
@@ -194,17 +204,86 @@ async fn note(world: &World, height: u64, hash: [u8; 32], payer: &Payer, id: &st
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_read_all_goes_on_where_it_stopped() {
-    let (mut world, _) = World::with_payment().await;
+async fn slow_blocks_leave_time_for_the_addresses_and_the_next_run_goes_on_behind_them() {
+    let (mut world, payer) = World::with_payment().await;
+    given(&world, &world.payment(&payer).await).await;
     let nobody = world.list_nobody(2).await;
     for tx in 0..310 {
         world.node.mine(vec![nobody.pays(tx, 1)]);
     }
     world.node.mine_empty(20);
     world.run().await;
-    let read =
-        [reconcile(&world).await.blocks, reconcile(&world).await.blocks, reconcile(&world).await.blocks];
-    assert_eq!(read, [300, 10, 300]);
+    for blocks in [99, 99, 99, 13, 99] {
+        // Four seconds a question: the first is about the tip, and half of 800 seconds is for the others.
+        let hands: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(world.now().0)));
+        world.node.slow.set(Some((hands, 4)));
+        let (done, ran) = try_reconcile(&world, Clock::set_by(hands)).await;
+        ran.unwrap();
+        assert_eq!((done.blocks, done.addresses), (blocks, 1));
+    }
+}
+
+#[test]
+fn blocks_are_read_again_without_comparing_balances() {
+    let chain = |internal| {
+        let chains = format!(
+            r#"[{{"chain":"base","family":"evm","chain_id":8453,"test_chain_id":84532,"internal":"{internal}","coins":[
+            {{"coin":"ETH","asset":"native","decimals":18,"rate":"ETH","minimum_usd":"1.00"}}],
+            "confirmations":[{{"blocks":12}}]}}]"#
+        );
+        Chains::parse(&chains).unwrap().named("base").unwrap().clone()
+    };
+    assert_eq!(read_again(&chain("balances")), chain("none"));
+    assert_eq!(read_again(&chain("traces")), chain("traces"));
+}
+
+#[tokio::test]
+async fn a_day_of_litecoins_blocks_is_read_in_one_run() {
+    let (mut world, _) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    reconcile(&world).await;
+    world.node.mine_empty(1_100);
+    world.catch_up().await;
+    let (first, second) = (reconcile(&world).await, reconcile(&world).await);
+    assert_eq!([(first.blocks, first.behind), (second.blocks, second.behind)], [(1_000, 100), (100, 0)]);
+}
+
+#[tokio::test]
+async fn a_block_that_a_node_forgot_is_told_and_passed_over() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    given(&world, &world.payment(&payer).await).await;
+    reconcile(&world).await;
+    world.node.mine_empty(40);
+    world.run().await;
+    let forgotten = world.node.best().number - 20;
+    *world.node.fault.borrow_mut() = Fault::Pruned(forgotten);
+    let done = reconcile(&world).await;
+    assert_eq!((done.blocks, done.unread, done.addresses), (39, 1, 1));
+    world.node.mine_empty(5);
+    world.run().await;
+    let done = reconcile(&world).await;
+    assert_eq!((done.blocks, done.unread, done.addresses), (5, 0, 1), "it is told once");
+}
+
+#[tokio::test]
+async fn what_was_found_before_a_node_died_is_told_and_the_next_run_goes_on_there() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    given(&world, &world.payment(&payer).await).await;
+    reconcile(&world).await;
+    let missed = world.node.mine(Vec::new()).number;
+    world.node.mine_empty(40);
+    world.run().await;
+    // A watcher was told of an empty block that is none.
+    world.node.replace(missed, vec![payer.pays_bitcoin(1, 400_000, 9)]);
+    let id = TransferId::new(world.node.key("BTC", payer.address, 1));
+    let differs = of(payer.code, What::NotRecorded(id));
+    // It answers about its tip, the twelve blocks below that one, that one, and a few more.
+    *world.node.fault.borrow_mut() = Fault::DiesAfter(20);
+    let (first, ran) = try_reconcile(&world, Clock::stopped(world.now())).await;
+    assert!(ran.is_err());
+    assert_eq!(first.differences, [differs]);
+    *world.node.fault.borrow_mut() = Fault::None;
+    let second = reconcile(&world).await;
+    assert_eq!((first.blocks + second.blocks, second.differences), (41, vec![]));
 }
 
 #[tokio::test]
