@@ -15,7 +15,7 @@ use crate::chain::block::{Header, OutPoint};
 use crate::chain::rpc::RpcError;
 use crate::chain::{Asset, Chain, CoinId};
 use crate::money::Units;
-use crate::payment::{GivenAddress, Payment};
+use crate::payment::{Code, GivenAddress, Payment};
 use crate::store::{Given, Look};
 use crate::wallet::{Balance, outpoint};
 use crate::watch::Source;
@@ -31,6 +31,9 @@ const OUTPUTS: usize = 2_000;
 
 /// Unspent outputs noted with a balance at most: a sweep of them is the next look's reason to note others.
 const NOTED_OUTPUTS: usize = 100;
+
+/// The HTTP status of a node that is asked too much, and tells another time.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// What an address holds, by coin.
 type Holds = BTreeMap<CoinId, Held>;
@@ -124,8 +127,11 @@ impl<S: Source> Run<'_, S> {
         }
         self.holds_more(&looked);
         self.holds_less(header, &mut looked).await?;
+        let differing: BTreeSet<Code> =
+            self.reconciled.differences.iter().map(|difference| difference.code).collect();
         for looked in looked {
-            self.note(&looked).await?;
+            let differs = differing.contains(&looked.given.code);
+            self.note(&looked, differs).await?;
         }
         Ok(())
     }
@@ -154,10 +160,11 @@ impl<S: Source> Run<'_, S> {
 
     /// Money that nobody knows of.
     fn holds_more(&mut self, looked: &[Looked]) {
+        let chain = self.reconciler.chain;
         for Looked { given, payment, holds, .. } in looked {
+            let seen = (given.looks.get(&chain.id), self.settled);
             for (coin, held) in holds {
-                let (chain, height) = (self.reconciler.chain, self.settled);
-                let more = difference::holds_more(payment, chain, &given.address, coin, held.units, height);
+                let more = difference::holds_more(payment, chain, &given.address, coin, held.units, seen);
                 self.reconciled.differences.extend(more);
             }
         }
@@ -188,8 +195,8 @@ impl<S: Source> Run<'_, S> {
     }
 
     /// Notes what an address holds now, if that is news: for its owner, and for the next look. The latter last, because it
-    /// says that the former is done.
-    async fn note(&self, looked: &Looked<'_>) -> Result<(), ReconcileError> {
+    /// says that the former is done; and not what differs from the record, which then differs until the record is right.
+    async fn note(&self, looked: &Looked<'_>, differs: bool) -> Result<(), ReconcileError> {
         let (chain, store) = (self.reconciler.chain, self.reconciler.store);
         let Looked { given, payment, holds, has_sent, .. } = looked;
         let before = given.looks.get(&chain.id);
@@ -204,8 +211,11 @@ impl<S: Source> Run<'_, S> {
                 return Ok(());
             }
         }
-        let mut balances = before.map(|look| look.balances.clone()).unwrap_or_default();
-        balances.extend(holds.iter().map(|(coin, held)| (coin.clone(), held.units)));
+        if differs {
+            return Ok(());
+        }
+        // All of one height: what a token did not tell this time is not known.
+        let balances = holds.iter().map(|(coin, held)| (coin.clone(), held.units)).collect();
         let look = Look { height: self.settled, balances, has_sent: *has_sent };
         Ok(store.note_look(&given.address, &chain.id, &look).await?)
     }
@@ -238,12 +248,27 @@ impl<S: Source> Run<'_, S> {
     /// What a node says that may not know the question: not all do, and all else can be compared without it.
     fn told<T>(&self, answer: Result<Option<T>, RpcError>) -> Result<Option<T>, RpcError> {
         match answer {
-            Err(error @ RpcError::Node { .. }) => {
+            Err(error) if is_refusal(&error) => {
                 tracing::warn!(chain = %self.reconciler.chain.id, %error, "the node does not tell of spending");
                 Ok(None)
             }
             answer => answer,
         }
+    }
+}
+
+/// Whether a node, or what stands before it, turned a question away rather than being busy or away itself: `rpcwhitelist`
+/// answers 403, and some that take no batch answer what cannot be read.
+fn is_refusal(error: &RpcError) -> bool {
+    match error {
+        RpcError::Node { .. } | RpcError::Shape(_) => true,
+        RpcError::Status(status) => (400..500).contains(status) && *status != TOO_MANY_REQUESTS,
+        RpcError::Network { .. }
+        | RpcError::Address
+        | RpcError::Transport(_)
+        | RpcError::TooLarge(_)
+        | RpcError::Missing(_)
+        | RpcError::Moved(_) => false,
     }
 }
 

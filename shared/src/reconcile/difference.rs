@@ -5,9 +5,10 @@ use std::fmt;
 
 use super::is_in;
 use crate::chain::block::ScannedBlock;
-use crate::chain::{Asset, Chain, CoinId, Internal};
+use crate::chain::{Asset, Chain, CoinId, Family, Internal};
 use crate::money::Units;
 use crate::payment::{Code, Movement, Payment, Standing, Transfer, TransferId};
+use crate::store::Look;
 
 /// Something that somebody must look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum What {
     OtherAmount(TransferId),
     /// The payment itself cannot be read.
     Unreadable(String),
-    /// An address holds more of a coin than ever came to it by the record.
+    /// An address holds more of a coin than can lie there by the record.
     HoldsMore {
         /// The address.
         address: String,
@@ -37,7 +38,7 @@ pub enum What {
         coin: CoinId,
         /// What it holds.
         holds: Units,
-        /// What came.
+        /// What came, without what was seen to be gone.
         recorded: Units,
     },
     /// An address that never sent anything holds less of a coin than came to it by the record.
@@ -69,7 +70,7 @@ impl fmt::Display for What {
                 let (holds, recorded) = (holds.0, recorded.0);
                 write!(
                     f,
-                    "{address} holds {holds} units of {coin}, and only {recorded} came to it by the record"
+                    "{address} holds {holds} units of {coin}, and by the record only {recorded} of what came can be there"
                 )
             }
             What::HoldsLess { address, coin, holds, recorded } => {
@@ -122,19 +123,42 @@ fn can_be_read_again(chain: &Chain, movement: &Movement) -> bool {
     }
 }
 
-/// Whether an address holds more of a coin at a height than came to it by the record.
+/// Whether an address holds more of a coin at a height than it can by the record.
 pub(super) fn holds_more(
     payment: &Payment,
     chain: &Chain,
     address: &str,
     coin: &CoinId,
     holds: Units,
-    height: u64,
+    (look, height): (Option<&Look>, u64),
 ) -> Option<Difference> {
-    let recorded = came(payment, chain, address, coin, height);
+    let can_hold = can_hold(payment, chain, address, coin, (look, height));
     let (address, coin) = (address.to_owned(), coin.clone());
-    let what = What::HoldsMore { address, coin, holds, recorded };
-    (holds > recorded).then(|| Difference { code: payment.id().code(), what })
+    let what = What::HoldsMore { address, coin, holds, recorded: can_hold };
+    (holds > can_hold).then(|| Difference { code: payment.id().code(), what })
+}
+
+/// The most that an address can hold by the record: all that came to it, and of that no more than what lay there at the
+/// last look and what came since, because what had left by then does not come back.
+///
+/// Both sums are of the record as it is now: what is recorded only after the look, in a block below it, is in both, and in
+/// what the look saw. Where outputs are looked at this is not so. A look sees those that are known by then, and one that
+/// was spent by a transaction which never got into a block is there again.
+fn can_hold(
+    payment: &Payment,
+    chain: &Chain,
+    address: &str,
+    coin: &CoinId,
+    (look, height): (Option<&Look>, u64),
+) -> Units {
+    let came = |height| came(payment, chain, address, coin, height);
+    let all = came(height);
+    let seen = look.filter(|look| look.height <= height);
+    let seen = seen.and_then(|look| Some((look.height, *look.balances.get(coin)?)));
+    match (chain.family, seen) {
+        (Family::Evm { .. }, Some((seen_at, units))) => all.min(units.plus(all.minus(came(seen_at)))),
+        (Family::Evm { .. }, None) | (Family::Bitcoin { .. }, _) => all,
+    }
 }
 
 /// Whether it holds less, which is a difference for an address that never sent anything.

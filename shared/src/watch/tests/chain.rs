@@ -86,6 +86,10 @@ pub(super) struct FakeChain {
     pub(super) slow: Cell<Option<(&'static AtomicU64, u64)>>,
     /// Whether all money was taken away.
     pub(super) swept: Cell<bool>,
+    /// Up to which block it was, if only what came until then.
+    pub(super) emptied: Cell<u64>,
+    /// What it says when it is asked of spending, if it does not tell.
+    pub(super) refusal: Cell<Option<fn() -> RpcError>>,
     /// How many transactions every address has sent, where addresses do.
     pub(super) nonce: Cell<u64>,
 }
@@ -134,6 +138,8 @@ impl FakeChain {
             asked: Cell::new(0),
             slow: Cell::new(None),
             swept: Cell::new(false),
+            emptied: Cell::new(0),
+            refusal: Cell::new(None),
             nonce: Cell::new(0),
         }
     }
@@ -366,8 +372,9 @@ impl Source for FakeChain {
             Family::Bitcoin { .. } => return Ok(None),
         }
         let blocks = self.blocks.borrow();
+        let left = self.emptied.get() + 1..=block.number;
         let paid =
-            blocks.iter().filter(|other| other.header.number <= block.number).flat_map(|block| &block.paid);
+            blocks.iter().filter(|other| left.contains(&other.header.number)).flat_map(|block| &block.paid);
         let paid: Vec<&Paid> = paid.filter(|_| !self.swept.get()).collect();
         let of = |address: &AddressKey, coin: &Coin| {
             let came = paid.iter().filter(|paid| paid.to == *address && paid.coin == coin.id.as_str());
@@ -388,6 +395,9 @@ impl Source for FakeChain {
 
     async fn unspent(&self, outputs: &[OutPoint]) -> Result<Option<Vec<bool>>, RpcError> {
         self.ask()?;
+        if let Some(refusal) = self.refusal.get() {
+            return Err(refusal());
+        }
         let blocks = self.blocks.borrow();
         let is_unspent = |asked: &OutPoint| {
             let mut paid = blocks.iter().flat_map(|block| &block.paid);

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::chain::{Fault, Paid};
 use super::world::{FULL, Payer, World};
+use crate::chain::rpc::RpcError;
 use crate::chain::{Chains, CoinId};
 use crate::clock::Clock;
 use crate::moment::DAY_SECONDS;
@@ -144,10 +145,78 @@ async fn money_that_no_watcher_saw_is_a_difference_until_it_is_read_again() {
     let more = What::HoldsMore { address, coin, holds: Units(FULL + 7), recorded: Units(FULL) };
     assert_eq!(reconcile(&world).await.differences, [of(payer.code, more.clone())]);
     assert_eq!(reconcile(&world).await.differences, [of(payer.code, more)], "until somebody looks");
+    rescan(&world, height).await;
+    assert_eq!(reconcile(&world).await.differences, []);
+}
+
+/// Brings to the record what a block holds for addresses that were given out.
+async fn rescan(world: &World, height: u64) {
     let mut list = WatchList::ever_given(&world.store, &world.chain).await.unwrap();
     let span = Span { from: height, to: height, tx_id: None };
     world.watcher().rescan(&mut list, span).await.unwrap();
+}
+
+/// Blocks of which a watcher told that they were empty, and one of them, long passed, that is not.
+async fn missed(world: &mut World, missed: Paid) -> u64 {
+    let height = world.node.mine(Vec::new()).number;
+    world.node.mine_empty(20);
+    world.run().await;
+    world.node.replace(height, vec![missed]);
+    height
+}
+
+#[tokio::test]
+async fn money_that_no_watcher_saw_is_a_difference_at_an_address_that_was_emptied_too() {
+    let (mut world, payer) = paid().await;
+    world.node.emptied.set(world.node.best().number);
+    world.node.nonce.set(1);
+    world.node.mine_empty(20);
+    world.run().await;
     assert_eq!(reconcile(&world).await.differences, []);
+    let height = missed(&mut world, payer.pays(3, FULL / 2)).await;
+    let address = world.payment(&payer).await.addresses()[0].address.clone();
+    let more = What::HoldsMore { address, coin: coin("ETH"), holds: Units(FULL / 2), recorded: Units(0) };
+    assert_eq!(reconcile(&world).await.differences, [of(payer.code, more.clone())]);
+    assert_eq!(reconcile(&world).await.differences, [of(payer.code, more)], "until somebody looks");
+    rescan(&world, height).await;
+    for _ in 0..2 {
+        assert_eq!(reconcile(&world).await.differences, []);
+    }
+    assert_eq!(looked(&world, &payer).await.balances.get(&coin("ETH")), Some(&Units(FULL / 2)));
+}
+
+#[tokio::test]
+async fn money_that_is_recorded_only_after_a_look_saw_it_is_no_difference() {
+    // The first look is the one that sees it, beside more that came and went.
+    let (mut world, payer) = paid().await;
+    world.node.emptied.set(world.node.best().number);
+    world.node.nonce.set(1);
+    let height = missed(&mut world, payer.pays(3, FULL / 2)).await;
+    assert_eq!(reconcile(&world).await.differences, []);
+    assert_eq!(looked(&world, &payer).await.balances.get(&coin("ETH")), Some(&Units(FULL / 2)));
+    rescan(&world, height).await;
+    for _ in 0..2 {
+        assert_eq!(reconcile(&world).await.differences, []);
+    }
+}
+
+#[tokio::test]
+async fn an_output_that_is_recorded_only_after_a_look_is_no_difference() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    given(&world, &world.payment(&payer).await).await;
+    let height = missed(&mut world, payer.pays_bitcoin(2, 300_000, 8)).await;
+    world.node.mine(vec![payer.pays_bitcoin(1, 400_000, 9)]);
+    world.node.mine_empty(20);
+    world.run().await;
+    wallet(&world, &payer).await;
+    // A look sees the outputs that are known: not this one, of which the block itself tells once.
+    let id = TransferId::new(world.node.key("BTC", payer.address, 2));
+    assert_eq!(reconcile(&world).await.differences, [of(payer.code, What::NotRecorded(id))]);
+    assert_eq!(reconcile(&world).await.differences, []);
+    assert_eq!(looked(&world, &payer).await.balances.get(&coin("BTC")), Some(&Units(400_000)));
+    rescan(&world, height).await;
+    assert_eq!(reconcile(&world).await.differences, []);
+    assert_eq!(looked(&world, &payer).await.balances.get(&coin("BTC")), Some(&Units(700_000)));
 }
 
 #[tokio::test]
@@ -343,6 +412,32 @@ async fn r24_what_lies_in_outputs_is_noted_and_what_came_since_is_not_hidden() {
     let (payment, balance) = wallet(&world, &payer).await;
     assert_eq!(spendable(&payment, &balance), [300_000]);
     assert_eq!(payment.available(&address, &btc, balance.as_ref()), Units(300_000));
+}
+
+#[tokio::test]
+async fn a_node_that_turns_away_questions_about_outputs_is_compared_without_them() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    given(&world, &world.payment(&payer).await).await;
+    world.node.mine(vec![payer.pays_bitcoin(1, 400_000, 9)]);
+    world.node.mine_empty(20);
+    world.run().await;
+    let refusals: [fn() -> RpcError; 4] = [
+        || RpcError::Status(403),
+        || RpcError::Status(405),
+        || RpcError::Shape("gettxout"),
+        || RpcError::Node { method: "gettxout", code: -32_601, message: "Method not found".to_owned() },
+    ];
+    for refusal in refusals {
+        world.node.refusal.set(Some(refusal));
+        let done = reconcile(&world).await;
+        assert_eq!((done.addresses, done.differences), (1, vec![]));
+    }
+    // Who is busy is asked again another day.
+    let busy: [fn() -> RpcError; 2] = [|| RpcError::Status(429), || RpcError::Status(503)];
+    for refusal in busy {
+        world.node.refusal.set(Some(refusal));
+        assert!(try_reconcile(&world, Clock::stopped(world.now())).await.1.is_err());
+    }
 }
 
 #[tokio::test]
