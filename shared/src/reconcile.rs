@@ -101,9 +101,11 @@ impl<S: Source> Reconciler<'_, S> {
         let started_at = self.clock.now();
         let position = self.store.position(&self.chain.id).await?;
         let settled = cursor.height.saturating_sub(SETTLED_BLOCKS);
+        let mut run = Run { reconciler: self, started_at, settled, position, reconciled };
+        // Known also of a chain whose node is away.
+        run.reconciled.behind = run.behind();
         // A node that answers no question about its tip is on another network, or away.
         self.source.tip().await?;
-        let mut run = Run { reconciler: self, started_at, settled, position, reconciled };
         let blocks = run.blocks().await;
         run.reconciled.behind = run.behind();
         // Kept before the addresses: what fails or takes too long among them does not make the same blocks due again. And

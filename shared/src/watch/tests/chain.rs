@@ -58,6 +58,8 @@ pub(super) enum Fault {
     NoTipBlock,
     /// It has forgotten what is in a block, and knows its header.
     Pruned(u64),
+    /// It does not have the block of a height, and those above it.
+    Hole(u64),
     /// The tip's block does not follow from the one before it.
     WrongParent,
     /// From this height on it never answers what a block holds.
@@ -242,6 +244,7 @@ impl FakeChain {
             | Fault::NoHeaders
             | Fault::NoTipBlock
             | Fault::Pruned(_)
+            | Fault::Hole(_)
             | Fault::WrongParent
             | Fault::Hangs(_)
             | Fault::HangsOutside => {}
@@ -256,7 +259,8 @@ impl FakeChain {
 
     fn block(&self, height: u64) -> Option<FakeBlock> {
         let blocks = self.blocks.borrow();
-        blocks.get(usize::try_from(height).unwrap()).filter(|_| height <= self.known()).cloned()
+        let is_known = height <= self.known() && *self.fault.borrow() != Fault::Hole(height);
+        blocks.get(usize::try_from(height).unwrap()).filter(|_| is_known).cloned()
     }
 
     pub(super) fn tx_id(&self, tx: u64) -> String {

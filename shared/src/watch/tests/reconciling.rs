@@ -334,6 +334,27 @@ async fn a_block_that_a_node_forgot_is_told_and_passed_over() {
 }
 
 #[tokio::test]
+async fn a_node_that_lost_its_way_among_blocks_is_asked_for_them_again_and_about_addresses_at_once() {
+    let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+    given(&world, &world.payment(&payer).await).await;
+    reconcile(&world).await;
+    world.node.mine_empty(1_500);
+    world.catch_up().await;
+    *world.node.fault.borrow_mut() = Fault::Hole(world.node.best().number - 1_400);
+    // A hundred blocks, and the eleven before them that were too new for the first run.
+    let first = try_reconcile(&world, Clock::stopped(world.now())).await;
+    let again = try_reconcile(&world, Clock::stopped(world.now())).await;
+    for ((done, ran), blocks) in [(first, 111), (again, 0)] {
+        assert!(ran.is_err());
+        assert_eq!((done.blocks, done.unread, done.behind, done.addresses), (blocks, 0, 1_389, 1));
+    }
+    // Nor is it forgotten how much waits for a node that says nothing at all.
+    *world.node.fault.borrow_mut() = Fault::DiesAfter(0);
+    let (away, _) = try_reconcile(&world, Clock::stopped(world.now())).await;
+    assert_eq!((away.blocks, away.behind), (0, 1_389));
+}
+
+#[tokio::test]
 async fn what_was_found_before_a_node_died_is_told_and_the_next_run_goes_on_there() {
     let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
     given(&world, &world.payment(&payer).await).await;
