@@ -122,7 +122,7 @@ impl World {
 
     async fn scan(&self, number: u64, expected: Option<Hash256>) -> Result<ScannedBlock<usize>, RpcError> {
         let read = self.read(number, expected).await?;
-        assert!(read.is_whole);
+        assert!(read.is_whole());
         Ok(read.block)
     }
 
@@ -467,5 +467,5 @@ async fn a_node_without_traces_is_read_without_money_of_contracts() {
         world.anvil.send([Call::bare(FORWARDER, 5, world.ours[0], 0), Call::eth(world.ours[0], 6)]).await;
     let read = world.read(world.anvil.height().await, None).await.unwrap();
     assert_eq!(money(&read.block), [(world.key(&txs[1], "native", 0, 0), 6, 0)]);
-    assert!(!read.is_whole);
+    assert!(!read.is_whole());
 }

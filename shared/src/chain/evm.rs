@@ -4,6 +4,8 @@ pub mod balance;
 pub mod block;
 pub mod fetch;
 pub mod node;
+mod patience;
+mod refusal;
 pub mod rpc;
 pub mod scan;
 mod trace;

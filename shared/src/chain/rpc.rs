@@ -33,6 +33,10 @@ const USER_AGENT: &str = concat!("cryptogap/", env!("CARGO_PKG_VERSION"));
 pub struct JsonRpc {
     client: Client,
     url: Url,
+    /// How long a reply may take.
+    patience: Duration,
+    /// How often a question is asked whose reply does not come.
+    attempts: usize,
 }
 
 /// Why the node did not tell what it was asked. None of them shows the node's URL.
@@ -89,12 +93,16 @@ impl JsonRpc {
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
             // A node has no reason to send us elsewhere, and elsewhere would learn the key.
             .redirect(Policy::none())
             .build()
             .map_err(transport)?;
-        Ok(JsonRpc { client, url })
+        Ok(JsonRpc { client, url, patience: CALL_TIMEOUT, attempts: ATTEMPTS })
+    }
+
+    /// The same node, asked once and for no longer than this: for what matters less than what comes after it.
+    pub fn once_within(&self, patience: Duration) -> JsonRpc {
+        JsonRpc { patience, attempts: 1, ..self.clone() }
     }
 
     /// What the node answers to `method`; `null` is an answer too, if `T` can be none.
@@ -138,7 +146,7 @@ impl JsonRpc {
     /// The body of the reply to a request, which only reads and may be repeated.
     async fn ask(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
         let mut body = self.post(method, request).await;
-        for _ in 1..ATTEMPTS {
+        for _ in 1..self.attempts {
             if let Err(RpcError::Transport(_)) = body {
                 body = self.post(method, request).await;
             }
@@ -147,7 +155,7 @@ impl JsonRpc {
     }
 
     async fn post(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
-        let request = self.client.post(self.url.clone()).json(request);
+        let request = self.client.post(self.url.clone()).timeout(self.patience).json(request);
         let mut response = request.send().await.map_err(transport)?;
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(transport)? {

@@ -2,6 +2,7 @@
 //! comparing balances before and after a block.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use serde_json::json;
@@ -19,6 +20,10 @@ pub const COMPARED: usize = 5_000;
 /// Addresses in one question: each costs the node some 9,000 gas, of the tens of millions that it lends a caller, and
 /// the answer must not be larger than a contract may be (EIP-170).
 const ASKED_AT_ONCE: usize = 500;
+
+/// How long a node may take for them: it needs milliseconds, and one that hangs must leave time for the money that it does
+/// tell of.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A program that nodes run without a contract: it answers with the balance of each address that follows it, a word each.
 ///
@@ -165,6 +170,7 @@ pub(super) async fn changes(
     block: &Block,
     addresses: &[EvmAddress],
 ) -> Result<Vec<Change>, RpcError> {
+    let rpc = rpc.once_within(PATIENCE);
     let before = rpc.balances(block.header.parent_hash, addresses).await?;
     let after = rpc.balances(block.header.hash, addresses).await?;
     let balances = addresses.iter().zip(before.into_iter().zip(after));

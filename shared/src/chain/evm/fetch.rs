@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::balance::changes;
 use super::block::{Amount, Block, Receipt, Sent, Tx};
+use super::refusal::{self, Lasts};
 use super::rpc::{Rpc, RpcError};
 use super::scan::{Scanned, contracts, native_coin, payouts, scan, unexplained};
 use super::trace;
@@ -14,9 +15,6 @@ use crate::chain::address::EvmAddress;
 use crate::chain::block::{Found, Hash256, Header, ScannedBlock};
 use crate::chain::{Chain, Coin, Internal};
 use crate::money::Units;
-
-/// JSON-RPC's codes of nodes that are asked too much, which they may not be in a minute: EIP-1474's and that of HTTP.
-const BUSY_CODES: [i64; 2] = [-32005, 429];
 
 /// What is looked for in a block.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +28,46 @@ pub struct Wanted<'a, L> {
 }
 
 /// What was read of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Read<T> {
     /// What it holds.
     pub block: ScannedBlock<T>,
-    /// Whether native money that contracts sent could be looked for, where it is; what a node has no traces or no
-    /// balances of must not hold up everything else.
-    pub is_whole: bool,
+    /// Whether native money that contracts sent could be looked for.
+    pub inside: Inside,
+}
+
+/// Whether native money that contracts sent could be looked for in a block.
+#[derive(Debug)]
+pub enum Inside {
+    /// Nobody asked.
+    Unasked,
+    /// It could.
+    Seen,
+    /// It could not just now, and perhaps can in a minute.
+    NotNow(RpcError),
+    /// It cannot, today or tomorrow.
+    Never(Blind),
+}
+
+/// Why money of contracts in a block can never be found.
+#[derive(Debug, thiserror::Error)]
+pub enum Blind {
+    /// The node does not tell.
+    #[error(transparent)]
+    Node(#[from] RpcError),
+    /// What it tells is too long, or makes no sense.
+    #[error("the traces of the block cannot be read")]
+    Traces,
+}
+
+impl<T> Read<T> {
+    /// Whether nothing was left out that is looked for on the chain.
+    pub fn is_whole(&self) -> bool {
+        match self.inside {
+            Inside::Unasked | Inside::Seen => true,
+            Inside::NotNow(_) | Inside::Never(_) => false,
+        }
+    }
 }
 
 /// Fetches the block of that height and finds what moved to the addresses that are wanted.
@@ -64,7 +95,7 @@ pub async fn scan_block<T, L: Fn(&EvmAddress) -> Option<T>>(
     let payouts = payouts(chain, &native.sent, &logs, wanted.destinations);
     let Scanned { found, unreadable } = scanned;
     let block = ScannedBlock { header, found, unreadable, spent: Vec::new(), payouts };
-    Ok(Read { block, is_whole: native.is_whole })
+    Ok(Read { block, inside: native.inside })
 }
 
 /// A block about which the node is asked.
@@ -80,7 +111,14 @@ struct Native<T> {
     sent: Vec<Sent>,
     /// What is there though nothing is known to have moved.
     appeared: Vec<Found<T>>,
-    is_whole: bool,
+    inside: Inside,
+}
+
+impl<T> Native<T> {
+    /// What transactions alone tell of.
+    fn unasked(sent: Vec<Sent>) -> Native<T> {
+        Native { sent, appeared: Vec::new(), inside: Inside::Unasked }
+    }
 }
 
 impl Asked<'_> {
@@ -88,28 +126,23 @@ impl Asked<'_> {
         &self,
         wanted: &Wanted<'_, L>,
     ) -> Result<Native<T>, RpcError> {
-        let Some(coin) = native_coin(self.chain) else {
-            return Ok(Native { sent: Vec::new(), appeared: Vec::new(), is_whole: true });
-        };
+        let Some(coin) = native_coin(self.chain) else { return Ok(Native::unasked(Vec::new())) };
         match self.chain.internal {
-            Internal::Unseen => {
-                let sent = self.sent_by_transactions(wanted).await?;
-                Ok(Native { sent, appeared: Vec::new(), is_whole: true })
-            }
+            Internal::Unseen => Ok(Native::unasked(self.sent_by_transactions(wanted).await?)),
             Internal::Traces => {
-                let traced = self.traced().await?;
-                let is_whole = traced.is_some();
-                let sent = match traced {
-                    Some(sent) => sent,
-                    None => self.sent_by_transactions(wanted).await?,
+                let (sent, inside) = match self.traced().await? {
+                    Ok(sent) => (sent, Inside::Seen),
+                    Err(inside) => (self.sent_by_transactions(wanted).await?, inside),
                 };
-                Ok(Native { sent, appeared: Vec::new(), is_whole })
+                Ok(Native { inside, ..Native::unasked(sent) })
+            }
+            Internal::Balances if wanted.compared.is_empty() => {
+                Ok(Native::unasked(self.sent_by_transactions(wanted).await?))
             }
             Internal::Balances => {
                 let sent = self.sent_by_transactions(wanted).await?;
-                let appeared = self.appeared(coin, wanted).await?;
-                let is_whole = appeared.is_some();
-                Ok(Native { sent, appeared: appeared.unwrap_or_default(), is_whole })
+                let (appeared, inside) = self.appeared(coin, wanted).await?;
+                Ok(Native { sent, appeared, inside })
             }
         }
     }
@@ -148,21 +181,31 @@ impl Asked<'_> {
         Ok(receipts)
     }
 
-    /// All native money that moved, by the node's traces; `None` when it has none of this block.
-    async fn traced(&self) -> Result<Option<Vec<Sent>>, RpcError> {
-        let traces = self.rpc.traces(self.block.header.hash).await;
-        Ok(self.unless_refused(traces).await?.and_then(|traces| trace::sent(self.block, &traces)))
+    /// All native money that moved, by the node's traces, or why that is not known.
+    async fn traced(&self) -> Result<Result<Vec<Sent>, Inside>, RpcError> {
+        let traces = match self.unless_refused(self.rpc.traces(self.block.header.hash).await).await? {
+            Ok(traces) => traces,
+            Err(inside) => return Ok(Err(inside)),
+        };
+        // A node that has not run the block yet may say that nothing happened in it.
+        if traces.len() < self.block.transactions.len() {
+            return Ok(Err(Inside::NotNow(RpcError::Shape(trace::TRACE_BLOCK))));
+        }
+        Ok(trace::sent(self.block, &traces).ok_or(Inside::Never(Blind::Traces)))
     }
 
-    /// What came to the compared addresses though no transaction says so; `None` when the node knows no balances as of
-    /// this block.
+    /// What came to the compared addresses though no transaction says so, as far as the node knows balances as of this
+    /// block.
     async fn appeared<T, L: Fn(&EvmAddress) -> Option<T>>(
         &self,
         coin: &Coin,
         wanted: &Wanted<'_, L>,
-    ) -> Result<Option<Vec<Found<T>>>, RpcError> {
+    ) -> Result<(Vec<Found<T>>, Inside), RpcError> {
         let changes = changes(self.rpc, self.block, wanted.compared).await;
-        let Some(changes) = self.unless_refused(changes).await? else { return Ok(None) };
+        let changes = match self.unless_refused(changes).await? {
+            Ok(changes) => changes,
+            Err(inside) => return Ok((Vec::new(), inside)),
+        };
         let touching = |tx: &&Tx| changes.iter().any(|change| change.is_touched_by(tx));
         let txs: Vec<&Tx> = self.block.transactions.iter().filter(touching).collect();
         let hashes: Vec<Hash256> = txs.iter().map(|tx| tx.hash).collect();
@@ -175,34 +218,25 @@ impl Asked<'_> {
                 appeared.push(unexplained((self.chain, coin), height, (change.address, units), watched));
             }
         }
-        Ok(Some(appeared))
+        Ok((appeared, Inside::Seen))
     }
 
-    /// What a node has no answer to today it will not have tomorrow: that is `None`. What it could not answer just now is
-    /// an error, and asked again.
+    /// An answer, or what its lack says of this block. What says nothing of it is an error.
     ///
     /// A heavy question that runs out of time, or that a proxy turns away, may do so for ever, and everything else would
     /// wait for it: it counts as refused if the node answers a light one.
-    async fn unless_refused<A>(&self, answer: Result<A, RpcError>) -> Result<Option<A>, RpcError> {
-        let Header { number, .. } = self.block.header;
+    async fn unless_refused<A>(&self, answer: Result<A, RpcError>) -> Result<Result<A, Inside>, RpcError> {
         let error = match answer {
-            Ok(answer) => return Ok(Some(answer)),
-            Err(RpcError::Node { code, .. }) if BUSY_CODES.contains(&code) => {
-                return Err(RpcError::Moved(number));
-            }
-            Err(error @ (RpcError::Node { .. } | RpcError::Shape(_) | RpcError::TooLarge(_))) => error,
-            Err(error @ (RpcError::Transport(_) | RpcError::Status(_))) => {
-                self.rpc.header(number).await?;
-                error
-            }
-            Err(
-                error @ (RpcError::Network { .. }
-                | RpcError::Address
-                | RpcError::Missing(_)
-                | RpcError::Moved(_)),
-            ) => return Err(error),
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(error) => error,
         };
-        tracing::warn!(chain = %self.chain.id, number, %error, "money of contracts could not be looked for");
-        Ok(None)
+        if matches!(error, RpcError::Transport(_) | RpcError::Status(_)) {
+            self.rpc.header(self.block.header.number).await?;
+        }
+        match refusal::lasts(&error) {
+            Some(Lasts::Awhile) => Ok(Err(Inside::NotNow(error))),
+            Some(Lasts::Forever) => Ok(Err(Inside::Never(error.into()))),
+            None => Err(error),
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! A node of an EVM chain, as the watcher sees it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OnceCell;
 
 use super::balance::{COMPARED, coin_balances};
-use super::fetch::{Wanted, scan_block};
+use super::fetch::{Blind, Inside, Read, Wanted, scan_block};
+use super::patience::Patience;
 use super::rpc::{Rpc, RpcError};
 use crate::chain::address::{AddressKey, EvmAddress};
 use crate::chain::block::{Header, ScannedBlock};
@@ -21,6 +25,7 @@ pub struct Node {
     rpc: Rpc,
     /// Set once the node has said that it is on the right network.
     right_network: OnceCell<()>,
+    patience: Patience,
     /// Blocks in which money of contracts could not be looked for.
     unchecked: AtomicU64,
 }
@@ -36,7 +41,12 @@ pub struct NodeOn<'a> {
 impl Node {
     /// The node at `url`, which may hold a secret and is never shown.
     pub fn new(url: &str) -> Result<Node, RpcError> {
-        Ok(Node { rpc: Rpc::new(url)?, right_network: OnceCell::new(), unchecked: AtomicU64::new(0) })
+        Ok(Node {
+            rpc: Rpc::new(url)?,
+            right_network: OnceCell::new(),
+            patience: Patience::default(),
+            unchecked: AtomicU64::new(0),
+        })
     }
 
     /// Asked about the coins of `chain`, whose id (EIP-155) the node must have.
@@ -54,12 +64,33 @@ impl NodeOn<'_> {
         }
         Err(RpcError::Network { expected: self.chain_id.to_string(), found: found.to_string() })
     }
+
+    /// What was read, unless it is worth waiting for what was not.
+    fn take(&self, read: Read<Code>) -> Result<ScannedBlock<Code>, RpcError> {
+        let Read { block, inside } = read;
+        match inside {
+            Inside::Unasked => {}
+            Inside::Seen => self.node.patience.was_answered(&block.header),
+            Inside::NotNow(error) if self.node.patience.waits_for(&block.header) => return Err(error),
+            Inside::NotNow(error) => self.leave_unchecked(&block.header, &error.into()),
+            Inside::Never(blind) => self.leave_unchecked(&block.header, &blind),
+        }
+        Ok(block)
+    }
+
+    fn leave_unchecked(&self, block: &Header, blind: &Blind) {
+        let (chain, number) = (&self.chain.id, block.number);
+        tracing::warn!(%chain, number, error = %blind, "money of contracts could not be looked for");
+        self.node.unchecked.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Source for NodeOn<'_> {
     async fn tip(&self) -> Result<Header, RpcError> {
         self.node.right_network.get_or_try_init(|| self.check_network()).await?;
-        self.node.rpc.tip().await
+        let tip = self.node.rpc.tip().await?;
+        self.node.patience.saw_tip(&tip);
+        Ok(tip)
     }
 
     async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {
@@ -83,10 +114,7 @@ impl Source for NodeOn<'_> {
         let destinations: BTreeSet<EvmAddress> = accounts.map(EvmAddress).collect();
         let wanted = Wanted { lookup, destinations: &destinations, compared: &compared };
         let read = scan_block(&self.node.rpc, self.chain, height, None, &wanted).await?;
-        if !read.is_whole {
-            self.node.unchecked.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(read.block)
+        self.take(read)
     }
 
     async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::block::{Block, Hash256, Header, Log, Receipt};
@@ -20,6 +22,11 @@ impl Rpc {
     /// Checks the URL; nothing is connected yet.
     pub fn new(url: &str) -> Result<Rpc, RpcError> {
         Ok(Rpc(JsonRpc::new(url)?))
+    }
+
+    /// The same node, asked once and for no longer than this.
+    pub(super) fn once_within(&self, patience: Duration) -> Rpc {
+        Rpc(self.0.once_within(patience))
     }
 
     /// The network that the node is on (EIP-155).

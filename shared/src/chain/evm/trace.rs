@@ -6,6 +6,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +20,12 @@ use crate::money::Units;
 
 /// How long a node may take for one transaction, in its own words; most need milliseconds.
 const TX_TIMEOUT: &str = "5s";
+
+/// And how long for all of them: a node that hangs must leave time for the money that it does tell of.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What a node is asked.
+pub(super) const TRACE_BLOCK: &str = "debug_traceBlockByHash";
 
 /// Calls are nested, and each level is read again with the one above it. A transaction made to be slow to read is given
 /// up after so many bytes, which take less than a second.
@@ -53,7 +60,8 @@ impl Rpc {
     /// The calls of the block's transactions; asked by hash, they are of no other fork.
     pub(super) async fn traces(&self, block_hash: Hash256) -> Result<Vec<TxTrace>, RpcError> {
         let tracer = json!({ "tracer": "callTracer", "timeout": TX_TIMEOUT });
-        self.0.call("debug_traceBlockByHash", json!([block_hash.to_string(), tracer])).await
+        let rpc = self.once_within(PATIENCE).0;
+        rpc.call(TRACE_BLOCK, json!([block_hash.to_string(), tracer])).await
     }
 }
 

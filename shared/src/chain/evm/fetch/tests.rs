@@ -141,7 +141,7 @@ async fn look_inside(rpc: &Rpc, internal: &str) -> Result<(Vec<u128>, bool), Rpc
     let lookup = |address: &EvmAddress| (*address == OURS).then_some(());
     let wanted = Wanted { lookup, destinations: &BTreeSet::new(), compared: &[OURS] };
     let read = scan_block(rpc, chains.iter().next().unwrap(), 5, None, &wanted).await?;
-    Ok((read.block.found.iter().map(|found| found.units.0).collect(), read.is_whole))
+    Ok((read.block.found.iter().map(|found| found.units.0).collect(), read.is_whole()))
 }
 
 const OTHER: EvmAddress = EvmAddress([0xbb; 20]);

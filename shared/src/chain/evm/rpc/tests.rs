@@ -11,9 +11,11 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::super::balance::changes;
 use super::super::block::Amount;
 use super::*;
 use crate::chain::rpc::{ATTEMPTS, MAX_MESSAGE_CHARS, MAX_REPLY_BYTES};
+use crate::moment::Timestamp;
 use crate::money::Units;
 
 /// A node that says the same to everybody, and counts.
@@ -171,6 +173,18 @@ async fn a_reply_that_breaks_off_is_asked_for_once_more() {
     let (rpc, calls) = node_that_breaks_off(usize::MAX).await;
     assert!(matches!(rpc.chain_id().await, Err(RpcError::Transport(_))));
     assert_eq!(calls.load(Ordering::Relaxed), ATTEMPTS);
+}
+
+#[tokio::test]
+async fn a_question_for_money_of_contracts_is_asked_once() {
+    let (rpc, calls) = node_that_breaks_off(usize::MAX).await;
+    assert!(rpc.traces(hash(1)).await.is_err());
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let header = Header { number: 5, hash: hash(1), parent_hash: hash(2), timestamp: Timestamp(0) };
+    let block = Block { header, transactions: Vec::new() };
+    let changes = changes(&rpc, &block, &[EvmAddress([1; 20])]).await;
+    assert!(matches!(changes, Err(RpcError::Transport(_))), "{changes:?}");
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
