@@ -1,14 +1,18 @@
 //! The addresses that a watcher looks for, kept in memory and refreshed with the new ones only.
 
 mod book;
+mod newest;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 
 use self::book::Book;
+use self::newest::Newest;
 use super::WatchError;
+use crate::chain::Chain;
 use crate::chain::address::AddressKey;
 use crate::chain::block::OutPoint;
-use crate::chain::{Chain, Family};
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::Code;
 use crate::store::{Store, WATCHED_SECONDS, Watched};
@@ -23,6 +27,8 @@ const RENEWED_SECONDS: u64 = DAY_SECONDS;
 #[derive(Debug, Default)]
 pub struct WatchList {
     book: Book,
+    newest: Newest,
+    compares_all: bool,
     awaited: HashSet<OutPoint>,
     destinations: HashSet<Vec<u8>>,
     recent: Vec<Watched>,
@@ -68,20 +74,28 @@ impl WatchList {
         self.destinations.extend(destinations);
     }
 
-    /// Adds an address.
+    /// Adds an address, as the newest.
     pub fn insert(&mut self, address: AddressKey, code: Code) {
         self.book.insert(address, code);
+        self.newest.insert(address);
     }
 
-    /// At most `limit` addresses: where there are more, those listed within the day, and of the others some.
-    pub fn newest(&self, family: Family, limit: usize) -> Vec<AddressKey> {
-        if self.book.len() <= limit {
-            return self.book.addresses().collect();
+    /// From now on the balances of all its addresses are compared, however many questions that takes.
+    pub(super) fn compare_all(&mut self) {
+        self.compares_all = true;
+    }
+
+    /// The addresses whose balances are compared on a chain that compares balances: the newest 5,000, or all.
+    pub fn compared(&self) -> Vec<AddressKey> {
+        if self.compares_all { self.book.addresses().collect() } else { self.newest.addresses().collect() }
+    }
+
+    /// How many addresses are on the list whose balances are not compared.
+    pub fn uncompared(&self) -> usize {
+        if self.compares_all || self.newest.len() < newest::NEWEST {
+            return 0;
         }
-        let listed = self.recent.iter().rev().filter_map(|watched| family.address_key(&watched.address).ok());
-        let mut taken = HashSet::new();
-        let all = listed.chain(self.book.addresses());
-        all.filter(|address| taken.insert(*address)).take(limit).collect()
+        self.book.addresses().count().saturating_sub(self.newest.len())
     }
 
     /// Reads what is new.

@@ -106,11 +106,17 @@ impl WatchList {
 impl<S: Source> Watcher<'_, S> {
     /// Reads the first blocks of `span` again, tells payments what they do not know or do not count yet, and says how
     /// far it came: whoever wants the rest asks again from there. Above the cursor there is nothing to read again.
+    ///
+    /// Where balances are compared, those of all addresses are: this is for what the watcher missed. Who looks for a
+    /// transaction needs none of them, because money that is found by balances is in none.
     pub async fn rescan(&self, list: &mut WatchList, span: Span<'_>) -> Result<Recovered, RecoverError> {
         let never = || RecoverError::NeverWatched(self.chain.id.to_string());
         let scanned_to = self.store.cursor(&self.chain.id).await?.ok_or_else(never)?.height;
         let last = span.from.saturating_add(RESCANNED_AT_ONCE.saturating_sub(1)).min(span.to).min(scanned_to);
         let mut recovered = Recovered::default();
+        if span.tx_id.is_none() {
+            list.compare_all();
+        }
         let awaited = self.store.outlying(&self.chain.id).await?.payouts;
         list.await_payouts(self.destinations(&awaited));
         let (mut blocks, mut before) = (Vec::new(), BTreeMap::new());

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use shared::app::{App, Error};
 use shared::chain::node::Node;
-use shared::chain::{Chain, Chains};
+use shared::chain::{Chain, Chains, Internal};
 use shared::settings::{optional, required, urls};
 use shared::watch::{Outcome, Source, WatchList, Watcher};
 use shared::{metric, task};
@@ -67,13 +67,15 @@ async fn run(app: &App, watched: &Watched) -> Result<Outcome, Error> {
     // Cut off, a run is like one that died: the next repeats it whole.
     let ran = tokio::time::timeout(RUN_TIMEOUT, watcher.run(&mut list)).await;
     let outcome = ran.map_err(|_| "the run took too long")??;
-    tell(app, chain, &outcome, source.take_unchecked());
+    let uncompared = if chain.internal == Internal::Balances { list.uncompared() } else { 0 };
+    tell(app, chain, &outcome, (source.take_unchecked(), uncompared));
     Ok(outcome)
 }
 
 /// Each metric by its chain, to look at, and for all chains together, which is what alarms listen to: a chain more needs
 /// no alarm more.
-fn tell(app: &App, chain: &Chain, outcome: &Outcome, unchecked: u64) {
+fn tell(app: &App, chain: &Chain, outcome: &Outcome, (unchecked, uncompared): (u64, usize)) {
+    let uncompared = u64::try_from(uncompared).unwrap_or(u64::MAX);
     for dimension in [Some(("Chain", chain.id.as_str())), None] {
         metric::seconds("WatcherLagSeconds", outcome.lag_seconds, dimension, app.clock);
         if outcome.fork_too_deep {
@@ -84,6 +86,9 @@ fn tell(app: &App, chain: &Chain, outcome: &Outcome, unchecked: u64) {
         }
         if unchecked > 0 {
             metric::count("UncheckedBlocks", dimension, app.clock);
+        }
+        if uncompared > 0 {
+            metric::counted("UncomparedAddresses", uncompared, dimension, app.clock);
         }
     }
 }

@@ -14,9 +14,6 @@ use crate::chain::block::Hash256;
 use crate::chain::{Asset, Chain, CoinId};
 use crate::money::Units;
 
-/// Addresses compared in a block at most, the newest: twenty questions of [`ASKED_AT_ONCE`].
-pub const COMPARED: usize = 5_000;
-
 /// Addresses in one question: each costs the node some 9,000 gas, of the tens of millions that it lends a caller, and
 /// the answer must not be larger than a contract may be (EIP-170).
 const ASKED_AT_ONCE: usize = 500;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OnceCell;
 
-use super::balance::{COMPARED, coin_balances};
+use super::balance::coin_balances;
 use super::fetch::{Blind, Inside, Read, Wanted, scan_block};
 use super::patience::Patience;
 use super::rpc::{Rpc, RpcError};
@@ -104,8 +104,7 @@ impl Source for NodeOn<'_> {
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
         let compared: Vec<EvmAddress> = match self.chain.internal {
             Internal::Balances => {
-                let newest = list.newest(self.chain.family, COMPARED).into_iter();
-                newest.map(|AddressKey(bytes)| EvmAddress(bytes)).collect()
+                list.compared().into_iter().map(|AddressKey(bytes)| EvmAddress(bytes)).collect()
             }
             Internal::Unseen | Internal::Traces => Vec::new(),
         };

@@ -20,16 +20,13 @@ pub(super) struct Book {
 
 impl Book {
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.sorted.is_empty() && self.new.is_empty()
     }
 
-    /// How many there are; one that is written again lately counts twice.
-    pub(super) fn len(&self) -> usize {
-        self.sorted.len().saturating_add(self.new.len())
-    }
-
+    /// Each of them once, though one that was written again lately is kept twice.
     pub(super) fn addresses(&self) -> impl Iterator<Item = AddressKey> {
-        self.sorted.iter().map(|(address, _)| AddressKey(*address)).chain(self.new.keys().copied())
+        let sorted = self.sorted.iter().map(|(address, _)| AddressKey(*address));
+        sorted.filter(|address| !self.new.contains_key(address)).chain(self.new.keys().copied())
     }
 
     pub(super) fn code(&self, address: &AddressKey) -> Option<Code> {

@@ -2,9 +2,10 @@
 
 use super::states;
 use super::world::{FULL, Payer, START, World};
+use crate::chain::address::AddressKey;
 use crate::moment::DAY_SECONDS;
 use crate::money::Cents;
-use crate::payment::{Payment, Status, TransferState};
+use crate::payment::{Code, Payment, Status, TransferState};
 use crate::watch::{RecoverError, Recovered, Span, WatchList};
 
 /// Its address is among those ever given out.
@@ -19,7 +20,7 @@ async fn rescan(world: &World, from: u64, to: u64) -> Result<Recovered, RecoverE
 }
 
 /// Codes of the payments that were told of anything.
-fn changed(recovered: &Recovered) -> Vec<crate::payment::Code> {
+fn changed(recovered: &Recovered) -> Vec<Code> {
     recovered.changed.iter().map(|(_, after)| after.id().code()).collect()
 }
 
@@ -151,4 +152,22 @@ async fn only_what_the_watcher_has_scanned_is_read_again() {
     let header = crate::watch::Source::header(&world.node, 20).await.unwrap().unwrap();
     assert_eq!(world.watcher().height_at(header.timestamp).await.unwrap(), 20);
     assert_eq!(world.watcher().height_at(header.timestamp.plus(1)).await.unwrap(), 21);
+}
+
+/// What a watcher leaves out because there is too much of it is what a rescan is for.
+#[tokio::test]
+async fn r22_reading_again_leaves_no_address_out() {
+    let (mut world, _) = World::with_payment().await;
+    world.run().await;
+    let mut list = WatchList::default();
+    for number in 0..5_001_u64 {
+        let mut key = [7; 20];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        list.insert(AddressKey(key), Code::from_random(number));
+    }
+    let span = Span { from: START, to: START, tx_id: Some("one") };
+    world.watcher().rescan(&mut list, span).await.unwrap();
+    assert_eq!(list.compared().len(), 5_000);
+    world.watcher().rescan(&mut list, Span { tx_id: None, ..span }).await.unwrap();
+    assert_eq!(list.compared().len(), 5_001);
 }

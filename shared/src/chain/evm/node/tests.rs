@@ -39,6 +39,9 @@ fn hash(number: u64) -> String {
     Hash256(bytes).to_string()
 }
 
+/// What comes before the addresses in the question for balances.
+const PROGRAM_DIGITS: usize = 64;
+
 /// The highest block, 12 seconds after the one before it.
 const TIP: u64 = 1_000;
 
@@ -67,7 +70,9 @@ fn told(mood: &Mood, asked: &Value) -> (u16, String) {
         _ => {
             let at = params[1]["blockHash"].as_str().unwrap();
             let number = u64::from_str_radix(&at[2..18], 16).unwrap();
-            json!(format!("{:#066x}", number * 7))
+            let word = format!("{:064x}", number * 7);
+            let data = params[0]["data"].as_str().unwrap();
+            json!(format!("0x{}", word.repeat((data.len() - PROGRAM_DIGITS) / 64)))
         }
     };
     (200, json!({ "jsonrpc": "2.0", "id": 0, "result": result }).to_string())
@@ -227,4 +232,20 @@ async fn blocks_far_below_the_tip_do_not_wait() {
     let world = World::looking_for("balances", Mood::Refuses(-32603, "internal error")).await;
     assert_eq!(world.found(TIP - 151).await, (vec![], 1));
     assert!(world.waits(TIP - 150).await);
+}
+
+#[tokio::test]
+async fn r22_the_address_listed_last_is_compared_however_many_were_listed_before() {
+    let mut world = World::looking_for("balances", Mood::Sound).await;
+    world.list = WatchList::default();
+    for number in 0..6_000_u64 {
+        let mut key = [0; 20];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        world.list.insert(AddressKey(key), Code::from_random(2));
+    }
+    world.list.insert(OURS, Code::from_random(1));
+    let scanned = world.node.on(&world.chain, 1).scan(TIP, &world.list).await.unwrap();
+    let ours = scanned.found.iter().filter(|found| found.movement.watched == Code::from_random(1));
+    assert_eq!(ours.map(|found| found.units.0).collect::<Vec<_>>(), [7]);
+    assert_eq!(scanned.found.len(), 5_000);
 }
