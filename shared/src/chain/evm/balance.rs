@@ -187,14 +187,15 @@ impl Change {
 
     /// How much of it came without any of the block's `transactions`; zero when the address paid more than that.
     ///
-    /// `None` where numbers are beyond counting, which no honest ones are.
+    /// `None` where that cannot be told: it is not known who paid for a transaction of the address, or numbers are beyond
+    /// counting, which no honest ones are.
     pub(super) fn unexplained(&self, transactions: &[(&Tx, Receipt)]) -> Option<Units> {
         let (mut holds, mut explained) = (self.after.0, self.before.0);
         for (tx, receipt) in transactions {
             let Amount::Exact(Units(value)) = tx.value else { return None };
             let value = if receipt.succeeded { value } else { 0 };
             if tx.from == self.address {
-                holds = holds.checked_add(value)?.checked_add(receipt.fee.0)?;
+                holds = holds.checked_add(value)?.checked_add(receipt.fee?.0)?;
             }
             if tx.to == Some(self.address) {
                 explained = explained.checked_add(value)?;
@@ -217,7 +218,7 @@ mod tests {
 
     fn receipt(succeeded: bool, fee: u128) -> Receipt {
         let hash = Hash256([1; 32]);
-        Receipt { tx: hash, block_hash: hash, succeeded, fee: Units(fee) }
+        Receipt { tx: hash, block_hash: hash, succeeded, fee: Some(Units(fee)) }
     }
 
     fn unexplained(before: u128, after: u128, transactions: &[(Tx, Receipt)]) -> u128 {

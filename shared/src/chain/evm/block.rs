@@ -69,8 +69,9 @@ pub struct Receipt {
     pub block_hash: Hash256,
     /// A failed transaction moves nothing.
     pub succeeded: bool,
-    /// What its sender paid for it in any case, in the chain's own money.
-    pub fee: Units,
+    /// What its sender paid for it in any case, in the chain's own money; `None` where somebody else may have paid, or in
+    /// something else.
+    pub fee: Option<Units>,
 }
 
 /// One event of a contract.

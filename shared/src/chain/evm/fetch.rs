@@ -58,6 +58,9 @@ pub enum Blind {
     /// What it tells is too long, or makes no sense.
     #[error("the traces of the block cannot be read")]
     Traces,
+    /// An address of ours sent something, and perhaps somebody else paid for that, or in something else.
+    #[error("what left an address cannot be told")]
+    Spent,
 }
 
 impl<T> Read<T> {
@@ -210,15 +213,18 @@ impl Asked<'_> {
         let txs: Vec<&Tx> = self.block.transactions.iter().filter(touching).collect();
         let hashes: Vec<Hash256> = txs.iter().map(|tx| tx.hash).collect();
         let known: Vec<(&Tx, Receipt)> = txs.into_iter().zip(self.receipts(&hashes).await?).collect();
-        let mut appeared = Vec::new();
+        let (mut appeared, mut inside) = (Vec::new(), Inside::Seen);
         for change in &changes {
-            let units = change.unexplained(&known).filter(|units| *units > Units(0));
-            if let Some((units, watched)) = units.zip((wanted.lookup)(&change.address)) {
-                let height = self.block.header.number;
-                appeared.push(unexplained((self.chain, coin), height, (change.address, units), watched));
+            match (change.unexplained(&known), (wanted.lookup)(&change.address)) {
+                (None, _) => inside = Inside::Never(Blind::Spent),
+                (Some(Units(0)), _) | (Some(_), None) => {}
+                (Some(units), Some(watched)) => {
+                    let (chain, height) = ((self.chain, coin), self.block.header.number);
+                    appeared.push(unexplained(chain, height, (change.address, units), watched));
+                }
             }
         }
-        Ok((appeared, Inside::Seen))
+        Ok((appeared, inside))
     }
 
     /// An answer, or what its lack says of this block. What says nothing of it is an error.

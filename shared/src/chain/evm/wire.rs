@@ -60,6 +60,10 @@ impl RawTx {
     }
 }
 
+/// Types of transactions whose sender need not pay for them in the chain's own money: those of zkSync's paymasters, and those
+/// that Celo lets be paid in tokens (the newer and the older ones).
+const PAID_OTHERWISE: [u64; 3] = [0x71, 0x7b, 0x7c];
+
 /// Who pays for what differs between networks: blobs (EIP-4844) have a price of their own, and rollups add what the
 /// network below costs them.
 #[derive(Deserialize)]
@@ -73,6 +77,10 @@ pub(super) struct RawReceipt {
     blob_gas_used: Option<String>,
     blob_gas_price: Option<String>,
     l1_fee: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    fee_currency: Option<String>,
+    fee_payer: Option<String>,
 }
 
 impl RawReceipt {
@@ -83,7 +91,15 @@ impl RawReceipt {
             _ => return None,
         };
         let (tx, block_hash) = (word(&self.transaction_hash)?, word(&self.block_hash)?);
-        Some(Receipt { tx, block_hash, succeeded, fee: self.fee()? })
+        let fee = if self.is_paid_otherwise() { None } else { Some(self.fee()?) };
+        Some(Receipt { tx, block_hash, succeeded, fee })
+    }
+
+    fn is_paid_otherwise(&self) -> bool {
+        let kind = self.kind.as_deref().and_then(quantity);
+        kind.is_some_and(|kind| PAID_OTHERWISE.contains(&kind))
+            || self.fee_currency.is_some()
+            || self.fee_payer.is_some()
     }
 
     fn fee(&self) -> Option<Units> {

@@ -191,3 +191,39 @@ async fn r22_logs_that_are_too_many_for_one_answer_are_asked_for_contract_by_con
     });
     assert_eq!(look_inside(&rpc.await, "none").await.unwrap(), (vec![5, 6], true));
 }
+
+/// A block in which our address, which held 100, pays 5 to a stranger, in a transaction of that type, and holds 95 then.
+fn paying(kind: &str, method: &str, request: &Value) -> (u16, Value) {
+    let pays = json!({ "hash": hash(3), "from": OURS.to_string(), "to": PAYER.to_string(), "value": "0x5" });
+    let result = match method {
+        "eth_getBlockByNumber" => {
+            let mut block = block();
+            block["transactions"] = json!([pays]);
+            block
+        }
+        "eth_getLogs" => json!([]),
+        "eth_call" => {
+            let holds = if request["params"][1]["blockHash"] == hash(1) { 95 } else { 100 };
+            json!(json!({ "jsonrpc": "2.0", "id": 1, "result": format!("{holds:#066x}") }).to_string())
+        }
+        _ => {
+            let mut receipt = receipt(1, "0x1");
+            receipt["effectiveGasPrice"] = json!("0x3");
+            receipt["type"] = json!(kind);
+            receipt
+        }
+    };
+    (200, result)
+}
+
+#[tokio::test]
+async fn r22_a_fee_that_was_not_paid_in_native_money_makes_no_money() {
+    let ordinary = answering(|method, request| paying("0x2", method, request)).await;
+    assert_eq!(
+        look_inside(&ordinary, "balances").await.unwrap(),
+        (vec![3], true),
+        "3 came that paid the fee"
+    );
+    let sponsored = answering(|method, request| paying("0x71", method, request)).await;
+    assert_eq!(look_inside(&sponsored, "balances").await.unwrap(), (vec![], false));
+}

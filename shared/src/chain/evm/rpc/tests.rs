@@ -298,14 +298,18 @@ async fn a_receipt_says_success_only_with_status_one() {
 #[tokio::test]
 async fn a_fee_is_all_that_a_network_takes() {
     let cases = [
-        (json!({}), 0),
-        (json!({ "effectiveGasPrice": "0x2" }), 42_000),
-        (json!({ "effectiveGasPrice": "0x2", "l1Fee": "0x5" }), 42_005),
-        (json!({ "effectiveGasPrice": "0x0", "blobGasUsed": "0x3", "blobGasPrice": "0x7" }), 21),
+        (json!({}), Some(0)),
+        (json!({ "effectiveGasPrice": "0x2", "type": "0x2", "feeCurrency": null }), Some(42_000)),
+        (json!({ "effectiveGasPrice": "0x2", "l1Fee": "0x5" }), Some(42_005)),
+        (json!({ "effectiveGasPrice": "0x0", "blobGasUsed": "0x3", "blobGasPrice": "0x7" }), Some(21)),
+        (json!({ "effectiveGasPrice": "0x2", "type": "0x71" }), None),
+        (json!({ "effectiveGasPrice": "0x2", "type": "0x7b" }), None),
+        (json!({ "effectiveGasPrice": "0x2", "feeCurrency": hash(3).to_string()[..42] }), None),
+        (json!({ "effectiveGasPrice": "0x2", "feePayer": hash(3).to_string()[..42] }), None),
     ];
     for (more, fee) in cases {
         let read = Node::with_result(receipt("0x0", &more)).await.rpc().receipt(hash(3)).await;
-        assert_eq!(read.unwrap().unwrap().fee, Units(fee));
+        assert_eq!(read.unwrap().unwrap().fee, fee.map(Units));
     }
 }
 
