@@ -29,6 +29,7 @@ pub struct WatchList {
     book: Book,
     newest: Newest,
     compares_all: bool,
+    reads_again: bool,
     awaited: HashSet<OutPoint>,
     destinations: HashSet<Vec<u8>>,
     recent: Vec<Watched>,
@@ -37,6 +38,16 @@ pub struct WatchList {
 }
 
 impl WatchList {
+    /// One by which blocks are read that a watcher has read before.
+    pub(crate) fn to_read_again() -> WatchList {
+        WatchList { reads_again: true, ..WatchList::default() }
+    }
+
+    /// Whether blocks are read once more: nothing is lost then by an answer that does not come, and nobody waits for it.
+    pub fn reads_again(&self) -> bool {
+        self.reads_again
+    }
+
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.book.is_empty()

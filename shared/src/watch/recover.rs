@@ -74,7 +74,7 @@ pub struct Recovered {
 impl WatchList {
     /// Every address of the chain's family that was ever given out, watched or not.
     pub async fn ever_given(store: &Store, chain: &Chain) -> Result<WatchList, WatchError> {
-        let mut list = WatchList::default();
+        let mut list = WatchList::to_read_again();
         let mut unreadable = 0_usize;
         let add = |given: Given| {
             if !list.add(chain, &given) {
@@ -89,7 +89,7 @@ impl WatchList {
 
     /// One address; `None` when it was given out to nobody.
     pub async fn only(store: &Store, chain: &Chain, address: &str) -> Result<Option<WatchList>, WatchError> {
-        let mut list = WatchList::default();
+        let mut list = WatchList::to_read_again();
         let given = store.given(address).await?;
         Ok(given.filter(|given| list.add(chain, given)).map(|_| list))
     }

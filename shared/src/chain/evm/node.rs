@@ -66,12 +66,14 @@ impl NodeOn<'_> {
     }
 
     /// What was read, unless it is worth waiting for what was not.
-    fn take(&self, read: Read<Code>) -> Result<ScannedBlock<Code>, RpcError> {
+    fn take(&self, read: Read<Code>, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
         let Read { block, inside } = read;
         match inside {
             Inside::Unasked => {}
             Inside::Seen => self.node.patience.was_answered(&block.header),
-            Inside::NotNow(error) if self.node.patience.waits_for(&block.header) => return Err(error),
+            Inside::NotNow(error) if !list.reads_again() && self.node.patience.waits_for(&block.header) => {
+                return Err(error);
+            }
             Inside::NotNow(error) => self.leave_unchecked(&block.header, &error.into()),
             Inside::Never(blind) => self.leave_unchecked(&block.header, &blind),
         }
@@ -113,7 +115,7 @@ impl Source for NodeOn<'_> {
         let destinations: BTreeSet<EvmAddress> = accounts.map(EvmAddress).collect();
         let wanted = Wanted { lookup, destinations: &destinations, compared: &compared };
         let read = scan_block(&self.node.rpc, self.chain, height, None, &wanted).await?;
-        self.take(read)
+        self.take(read, list)
     }
 
     async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {

@@ -159,7 +159,8 @@ async fn only_what_the_watcher_has_scanned_is_read_again() {
 async fn r22_reading_again_leaves_no_address_out() {
     let (mut world, _) = World::with_payment().await;
     world.run().await;
-    let mut list = WatchList::default();
+    let mut list = WatchList::ever_given(&world.store, &world.chain).await.unwrap();
+    assert!(list.reads_again() && !world.list.reads_again());
     for number in 0..5_001_u64 {
         let mut key = [7; 20];
         key[..8].copy_from_slice(&number.to_be_bytes());

@@ -235,10 +235,18 @@ async fn blocks_far_below_the_tip_do_not_wait() {
 }
 
 #[tokio::test]
+async fn who_reads_a_block_again_does_not_wait() {
+    let mut world = World::looking_for("balances", Mood::Refuses(-32603, "internal error")).await;
+    world.list = WatchList::to_read_again();
+    world.list.insert(OURS, Code::from_random(1));
+    assert_eq!(world.found(TIP).await, (vec![], 1));
+}
+
+#[tokio::test]
 async fn r22_the_address_listed_last_is_compared_however_many_were_listed_before() {
     let mut world = World::looking_for("balances", Mood::Sound).await;
     world.list = WatchList::default();
-    for number in 0..6_000_u64 {
+    for number in 0..9_000_u64 {
         let mut key = [0; 20];
         key[..8].copy_from_slice(&number.to_be_bytes());
         world.list.insert(AddressKey(key), Code::from_random(2));
