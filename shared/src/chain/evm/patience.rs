@@ -10,9 +10,12 @@ use crate::moment::Timestamp;
 /// Refusals of a block until it is read without the answer: those of three runs, each of which asks twice.
 const REFUSALS: u32 = 6;
 
-/// Blocks that lie further below the tip do not wait: what is asked about them is mostly gone for good, and a watcher that
-/// has so much to catch up has waited enough.
+/// Of a block further below the tip, only the first one is: it is asked for once more by itself, because a node that is busy
+/// with eight questions may have time for one. Its state is mostly gone for good, and the watcher has enough to catch up.
 const YOUNG_SECONDS: u64 = 1_800;
+
+/// The refusals of a block that is not young.
+const OLD_REFUSALS: u32 = 1;
 
 /// Blocks whose refusals are counted at once, the highest: more than a watcher asks for before the lowest is answered.
 const COUNTED: usize = 64;
@@ -48,13 +51,14 @@ impl Patience {
     /// Each height has its own count: a block that is always refused must not profit from its neighbours' answers.
     pub(super) fn waits_for(&self, block: &Header) -> bool {
         let mut known = self.known();
-        let is_young = known.tip_at.is_some_and(|tip_at| tip_at.since(block.timestamp) <= YOUNG_SECONDS);
-        if known.is_over || !is_young {
+        if known.is_over {
             return false;
         }
+        let is_young = known.tip_at.is_some_and(|tip_at| tip_at.since(block.timestamp) <= YOUNG_SECONDS);
+        let most = if is_young { REFUSALS } else { OLD_REFUSALS };
         let times = known.refused.entry(block.number).or_default();
         *times = times.saturating_add(1);
-        known.is_over = *times > REFUSALS;
+        known.is_over = *times > most;
         while known.refused.len() > COUNTED {
             known.refused.pop_first();
         }

@@ -228,10 +228,13 @@ async fn what_will_never_be_known_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn blocks_far_below_the_tip_do_not_wait() {
+async fn blocks_far_below_the_tip_are_asked_for_once_more_and_hold_up_no_run() {
     let world = World::looking_for("balances", Mood::Refuses(-32603, "internal error")).await;
-    assert_eq!(world.found(TIP - 151).await, (vec![], 1));
     assert!(world.waits(TIP - 150).await);
+    let on = world.node.on(&world.chain, 1);
+    assert!(on.scan(TIP - 151, &world.list).await.is_err());
+    assert_eq!(world.found(TIP - 151).await, (vec![], 1));
+    assert_eq!(world.found(TIP - 152).await, (vec![], 1), "the node has still answered nothing");
 }
 
 #[tokio::test]
