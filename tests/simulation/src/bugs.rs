@@ -55,21 +55,16 @@ impl Bug {
     /// A seed whose history is known to show it, so that tests need not look for one.
     pub fn shown_by(self) -> u64 {
         match self {
-            Bug::BlockUnnoted
-            | Bug::WriteBehind
-            | Bug::AddressUnlisted
-            | Bug::OpenForgotten
-            | Bug::KeysByPlace => 1,
-            Bug::CreateUnguarded => 2,
+            Bug::PaymentUnguarded | Bug::WriteBehind | Bug::AddressUnlisted | Bug::KeysByPlace => 1,
+            Bug::HeadersRemembered => 3,
             Bug::NoLookBack => 7,
-            Bug::PaymentUnguarded => 8,
-            Bug::PayoutUnawaited => 14,
-            Bug::SightingUnnoted | Bug::ReplacedUntold => 16,
-            Bug::CountsEarly => 45,
-            Bug::HeadersRemembered => 49,
-            Bug::SweepHurries => 60,
-            Bug::LossUntold => 139,
-            Bug::ClaimUnguarded => 177,
+            Bug::PayoutUnawaited => 11,
+            Bug::LossUntold | Bug::SightingUnnoted => 18,
+            Bug::SweepHurries => 23,
+            Bug::CreateUnguarded => 24,
+            Bug::BlockUnnoted | Bug::OpenForgotten | Bug::CountsEarly => 45,
+            Bug::ClaimUnguarded => 47,
+            Bug::ReplacedUntold => 211,
         }
     }
 

@@ -23,10 +23,10 @@ use crate::storm::Storm;
 use crate::verdict;
 
 /// Steps before all becomes quiet.
-const STEPS: std::ops::Range<usize> = 8..26;
+const STEPS: std::ops::Range<usize> = 5..15;
 
 /// The same where money goes back after them.
-const FEWER_STEPS: std::ops::Range<usize> = 6..13;
+const FEWER_STEPS: std::ops::Range<usize> = 5..11;
 
 /// Polls of one process at a time: few enough that it is often in the middle of something when another goes on.
 const POLLED: usize = 14;
