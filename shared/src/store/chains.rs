@@ -38,6 +38,9 @@ const BLOCKS_READ: i32 = 500;
 /// Pages of them read at a time: twenty thousand transfers that wait to count.
 const BLOCK_PAGES: usize = 40;
 
+/// What an earlier run of a watcher does late must not undo what a later one knows.
+const NO_LATER_RUN: &str = "attribute_not_exists(#run) OR #run <= :run";
+
 /// Bytes of a block's hash that are kept: enough that nobody finds another block with the same.
 const KEPT_HASH: usize = 16;
 
@@ -190,21 +193,23 @@ impl Store {
 
     /// Notes what a block holds, before any payment is told: an item for each transfer, so that no block is too full.
     ///
-    /// The same transfer again is the same item; what else was noted of the block stays.
+    /// The same transfer again is the same item; what else was noted of the block stays, and so does the number of the last
+    /// run that noted it: what an earlier one does later is refused.
     pub async fn put_block(
         &self,
         chain: &ChainId,
         block: &TouchedBlock,
+        run: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for some in block.transfers.chunks(AT_ONCE) {
             let put = some.iter().map(|transfer| {
-                self.put_touched(chain, block, &transfer.id, ("transfer", to_row(transfer)), now)
+                self.put_touched(chain, block, &transfer.id, ("transfer", to_row(transfer)), (run, now))
             });
             join_all(put).await.into_iter().collect::<Result<(), _>>()?;
         }
         for payout in &block.payouts {
-            self.put_touched(chain, block, &payout.key(), ("payout", to_row(payout)), now).await?;
+            self.put_touched(chain, block, &payout.key(), ("payout", to_row(payout)), (run, now)).await?;
         }
         Ok(())
     }
@@ -215,7 +220,7 @@ impl Store {
         block: &TouchedBlock,
         name: &str,
         (attribute, row): (&str, Result<AttributeValue, StoreError>),
-        now: Timestamp,
+        (run, now): (u64, Timestamp),
     ) -> Result<(), StoreError> {
         let put = self
             .client
@@ -227,24 +232,53 @@ impl Store {
             .item("hash", AttributeValue::B(Blob::new(block.hash)))
             .item("time", n(block.time.0))
             .item(attribute, row?)
-            .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
-        put.send().await.map(|_| ()).map_err(failed)
+            .item("run", n(run))
+            .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0))
+            .condition_expression(NO_LATER_RUN)
+            .expression_attribute_names("#run", "run")
+            .expression_attribute_values(":run", n(run));
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
-    /// Forgets a block that is no longer part of the chain, after what it held was taken back.
-    pub async fn delete_block(&self, chain: &ChainId, block: &TouchedBlock) -> Result<(), StoreError> {
+    /// Forgets a block that is no longer part of the chain, after what it held was taken back: unless a later run found
+    /// it there again, and told payments of it.
+    pub async fn delete_block(
+        &self,
+        chain: &ChainId,
+        block: &TouchedBlock,
+        run: u64,
+    ) -> Result<(), StoreError> {
         let transfers = block.transfers.iter().map(|transfer| transfer.id.clone());
         for name in transfers.chain(block.payouts.iter().map(TouchedPayout::key)) {
-            self.client
-                .delete_item()
-                .table_name(&self.tables.chains)
-                .key("chain", s(chain.as_str()))
-                .key("entry", s(block_entry(block.height, Some((block.hash, &name)))))
-                .send()
-                .await
-                .map_err(failed)?;
+            self.forget(chain, block_entry(block.height, Some((block.hash, &name))), run).await?;
         }
         Ok(())
+    }
+
+    /// Takes out an entry that no later run wrote.
+    async fn forget(&self, chain: &ChainId, entry: String, run: u64) -> Result<(), StoreError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.chains)
+            .key("chain", s(chain.as_str()))
+            .key("entry", s(entry))
+            .condition_expression(NO_LATER_RUN)
+            .expression_attribute_names("#run", "run")
+            .expression_attribute_values(":run", n(run));
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Blocks from `height` on that held anything for us, lowest first; where there are more than one run can read, the

@@ -274,9 +274,9 @@ impl<S: Source> Run<'_, S> {
     }
 
     async fn forget(&self, outside: &mut Outside, sightings: &[Sighting]) -> Result<(), WatchError> {
-        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
+        let (store, chain, run) = (self.watcher.store, &self.watcher.chain.id, self.sequence_number());
         for some in sightings.chunks(AT_ONCE) {
-            let delete = some.iter().map(|sighting| store.delete_sighting(chain, &sighting.transfer));
+            let delete = some.iter().map(|sighting| store.delete_sighting(chain, &sighting.transfer, run));
             join_all(delete).await.into_iter().collect::<Result<(), _>>()?;
         }
         for sighting in sightings {

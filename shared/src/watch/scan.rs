@@ -221,7 +221,8 @@ impl<S: Source> Run<'_, S> {
             return Ok(None);
         }
         let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
-        self.watcher.store.put_block(&self.watcher.chain.id, &block, self.started_at).await?;
+        let (store, chain, run) = (self.watcher.store, &self.watcher.chain.id, self.sequence_number());
+        store.put_block(chain, &block, run, self.started_at).await?;
         block.add(noted);
         self.came_in(cursor, &mut lookout.outside, &block).await?;
         Ok(Some(block))

@@ -129,7 +129,8 @@ impl<S: Source> Run<'_, S> {
         }
         all_told &= self.tell_refunds(block, Fate::Lost(block.at())).await?;
         if all_told {
-            self.watcher.store.delete_block(&self.watcher.chain.id, block).await?;
+            let run = self.sequence_number();
+            self.watcher.store.delete_block(&self.watcher.chain.id, block, run).await?;
         }
         Ok(all_told)
     }

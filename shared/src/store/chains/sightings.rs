@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockHash, TouchedTransfer, outside_entry};
+use super::{BlockHash, NO_LATER_RUN, TouchedTransfer, outside_entry};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::store::attribute::{Item, n, s};
@@ -60,7 +60,7 @@ impl Store {
             .item("sighting", row.map_err(|error| StoreError::Malformed(error.to_string()))?)
             .item("run", n(run))
             .item("ttl", n(now.plus(KEPT_SECONDS).0))
-            .condition_expression("attribute_not_exists(entry) OR #run <= :run")
+            .condition_expression(NO_LATER_RUN)
             .expression_attribute_names("#run", "run")
             .expression_attribute_values(":run", n(run));
         match put.send().await {
@@ -72,21 +72,14 @@ impl Store {
         }
     }
 
-    /// Forgets a transfer that lies in a block, or never will.
+    /// Forgets a transfer that lies in a block, or never will; unless a later run of the watcher noted it again.
     pub async fn delete_sighting(
         &self,
         chain: &ChainId,
         transfer: &TouchedTransfer,
+        run: u64,
     ) -> Result<(), StoreError> {
-        self.client
-            .delete_item()
-            .table_name(&self.tables.chains)
-            .key("chain", s(chain.as_str()))
-            .key("entry", s(entry(transfer)))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed)
+        self.forget(chain, entry(transfer), run).await
     }
 }
 

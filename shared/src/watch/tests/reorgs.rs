@@ -122,3 +122,20 @@ async fn r22_a_transaction_that_pays_less_in_another_block_counts_for_what_the_c
     let payment = world.payment(&payer).await;
     assert_eq!((payment.received(), payment.recorded_status()), (Cents(1_000), Status::PartiallyPaid));
 }
+
+#[tokio::test]
+async fn r22_what_a_later_run_noted_of_a_block_an_earlier_one_does_not_forget() {
+    let (mut world, payer) = World::with_payment().await;
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.run().await;
+    let (store, chain, run) = (&world.store, &world.chain.id, world.cursor().await.version);
+    let noted = store.blocks_from(chain, 0).await.unwrap();
+    let [block] = noted.as_slice() else { panic!("{noted:?}") };
+    store.delete_block(chain, block, 1).await.unwrap();
+    // Nor does it make the note its own.
+    store.put_block(chain, block, 1, world.now()).await.unwrap();
+    store.delete_block(chain, block, 1).await.unwrap();
+    assert_eq!(store.blocks_from(chain, 0).await.unwrap(), noted);
+    store.delete_block(chain, block, run).await.unwrap();
+    assert_eq!(store.blocks_from(chain, 0).await.unwrap(), []);
+}
