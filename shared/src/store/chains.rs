@@ -12,6 +12,7 @@ pub use sightings::{Rival, Sighting};
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::future::join_all;
@@ -232,18 +233,8 @@ impl Store {
             .item("hash", AttributeValue::B(Blob::new(block.hash)))
             .item("time", n(block.time.0))
             .item(attribute, row?)
-            .item("run", n(run))
-            .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0))
-            .condition_expression(NO_LATER_RUN)
-            .expression_attribute_names("#run", "run")
-            .expression_attribute_values(":run", n(run));
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+            .item("ttl", n(now.plus(BLOCK_KEPT_SECONDS).0));
+        put_of_run(put, run).await
     }
 
     /// Forgets a block that is no longer part of the chain, after what it held was taken back: unless a later run found
@@ -417,6 +408,22 @@ impl Store {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+}
+
+/// Writes what a watcher's run noted, unless a later run noted the same.
+async fn put_of_run(put: PutItemFluentBuilder, run: u64) -> Result<(), StoreError> {
+    let put = put
+        .item("run", n(run))
+        .condition_expression(NO_LATER_RUN)
+        .expression_attribute_names("#run", "run")
+        .expression_attribute_values(":run", n(run));
+    match put.send().await {
+        Ok(_) => Ok(()),
+        Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+            Ok(())
+        }
+        Err(error) => Err(failed(error)),
     }
 }
 

@@ -1,13 +1,12 @@
 //! Transfers that lie in no block: seen among unconfirmed transactions, gone from there, or taken out of a block.
 
-use aws_sdk_dynamodb::error::SdkError;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockHash, NO_LATER_RUN, TouchedTransfer, outside_entry};
+use super::{BlockHash, TouchedTransfer, outside_entry, put_of_run};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::store::attribute::{Item, n, s};
-use crate::store::{Store, StoreError, failed};
+use crate::store::{Store, StoreError};
 
 /// Longer than nodes keep an unconfirmed transaction (two weeks), and than its absence holds a payment open.
 const KEPT_SECONDS: u64 = 15 * DAY_SECONDS;
@@ -58,18 +57,8 @@ impl Store {
             .item("chain", s(chain.as_str()))
             .item("entry", s(entry(&sighting.transfer)))
             .item("sighting", row.map_err(|error| StoreError::Malformed(error.to_string()))?)
-            .item("run", n(run))
-            .item("ttl", n(now.plus(KEPT_SECONDS).0))
-            .condition_expression(NO_LATER_RUN)
-            .expression_attribute_names("#run", "run")
-            .expression_attribute_values(":run", n(run));
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+            .item("ttl", n(now.plus(KEPT_SECONDS).0));
+        put_of_run(put, run).await
     }
 
     /// Forgets a transfer that lies in a block, or never will; unless a later run of the watcher noted it again.
