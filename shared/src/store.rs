@@ -105,6 +105,19 @@ impl Store {
     }
 }
 
+/// Whether a write on a condition was done; `false` when the condition did not hold.
+fn is_done<T, E, R>(written: Result<T, SdkError<E, R>>) -> Result<bool, StoreError>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match written {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 /// What a call's failure means, without the item that it carried.
 fn failed<E, R>(error: SdkError<E, R>) -> StoreError
 where

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::attribute::{Item, n, number, optional_number, s, text};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, is_done};
 use crate::account::{Account, AccountState};
 use crate::moment::Timestamp;
 use crate::money::{BasisPoints, Cents};
@@ -55,13 +55,7 @@ impl Store {
     /// Writes a new account; `false` when there is one of that id.
     pub async fn insert_account(&self, account: &Account) -> Result<bool, StoreError> {
         let put = self.client.put_item().table_name(&self.tables.accounts).set_item(Some(write(account)));
-        match put.condition_expression("attribute_not_exists(account)").send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put.condition_expression("attribute_not_exists(account)").send().await)
     }
 
     /// Disables or enables an account; whether there is one.
@@ -103,13 +97,7 @@ impl Store {
             .condition_expression("attribute_exists(account)")
             .expression_attribute_names("#attribute", attribute)
             .expression_attribute_values(":value", value);
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await)
     }
 
     /// Takes the next index of an extended key. Never the same twice; a crash afterwards leaves a gap, not a double.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attribute::{Item, n, s, text};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, is_done};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::{Code, GivenAddress, Payment};
@@ -50,13 +49,7 @@ impl Store {
             .condition_expression("attribute_not_exists(#bucket) OR code = :code")
             .expression_attribute_names("#bucket", "bucket")
             .expression_attribute_values(":code", s(code.to_string()));
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put.send().await)
     }
 
     /// Puts an address on the list of the watchers of its family.

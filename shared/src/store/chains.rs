@@ -1,31 +1,30 @@
-//! The Chains table: how far each chain was scanned, what its blocks held for us, and the market as it is now.
+//! The Chains table: here what blocks held for us; what else it holds has files of its own.
 
+mod cursor;
+mod market;
 mod outside;
 mod payouts;
 mod sightings;
 
+pub use cursor::Cursor;
+pub use market::Market;
 pub use outside::Outlying;
 use outside::entry as outside_entry;
 pub use payouts::{AwaitedPayout, TouchedPayout};
 pub use sightings::{Rival, Sighting};
 
-use std::collections::{BTreeMap, HashMap};
-
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::attribute::{Item, n, number, optional_number, s, text};
-use super::{Store, StoreError, failed};
+use super::attribute::{Item, n, number, s};
+use super::{Store, StoreError, failed, is_done};
 use crate::chain::ChainId;
 use crate::chain::block::OutPoint;
 use crate::moment::{DAY_SECONDS, Timestamp};
-use crate::money::Rate;
 use crate::payment::BlockAt;
-use crate::rates::{MAX_AGE_SECONDS, NoRate};
 
 /// Longer than any transfer waits to count or to come back.
 const BLOCK_KEPT_SECONDS: u64 = 60 * DAY_SECONDS;
@@ -45,33 +44,8 @@ const NO_LATER_RUN: &str = "attribute_not_exists(#run) OR #run <= :run";
 /// Bytes of a block's hash that are kept: enough that nobody finds another block with the same.
 const KEPT_HASH: usize = 16;
 
-/// Before a symbol: its newest accepted rate.
-const PRICED: &str = "rate_";
-
-/// Before a symbol: why the last run accepted none.
-const UNPRICED: &str = "none_";
-
 /// The first bytes of a block's hash.
 pub type BlockHash = [u8; KEPT_HASH];
-
-/// How far a chain was scanned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor {
-    /// Rises with each write: two watchers never both succeed.
-    pub version: u64,
-    /// The last height that was scanned.
-    pub height: u64,
-    /// Hashes of the last blocks, that of `height` last.
-    pub hashes: Vec<BlockHash>,
-    /// The lowest height that holds a transfer which does not count yet.
-    pub open_from: Option<u64>,
-    /// When the last finished run began: every address listed before then was looked for up to `height`.
-    pub known_at: Timestamp,
-    /// When the last run began that scanned the whole chain; before the first of them, when the chain was begun.
-    pub whole_at: Timestamp,
-    /// The last times at which the whole chain had been scanned, and how high it was; oldest first.
-    pub caught_up: Vec<(Timestamp, u64)>,
-}
 
 /// What a block held for us, so that it can be counted again or taken back without reading the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,61 +111,7 @@ pub struct TouchedTransfer {
     pub inputs: Vec<String>,
 }
 
-/// What a quote needs to know of the outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Market {
-    /// Accepted rates by symbol, none older than five minutes (R20).
-    pub rates: BTreeMap<String, Rate>,
-    /// Why a symbol had none in the last run.
-    pub unpriced: BTreeMap<String, NoRate>,
-    /// How far each chain was scanned.
-    pub heights: BTreeMap<ChainId, u64>,
-}
-
-impl Market {
-    /// The rate of a symbol, or why there is none.
-    pub fn rate(&self, symbol: &str) -> Result<Rate, NoRate> {
-        let why = || self.unpriced.get(symbol).copied().unwrap_or(NoRate::Stale);
-        self.rates.get(symbol).copied().ok_or_else(why)
-    }
-}
-
 impl Store {
-    /// How far a chain was scanned, by the consistent state of the table.
-    pub async fn cursor(&self, chain: &ChainId) -> Result<Option<Cursor>, StoreError> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.tables.chains)
-            .key("chain", s(chain.as_str()))
-            .key("entry", s("cursor"))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed)?;
-        found.item.as_ref().map(read_cursor).transpose()
-    }
-
-    /// Moves the cursor from the version it was read at (0 for none); `false` when another watcher was first.
-    pub async fn move_cursor(&self, chain: &ChainId, read: u64, cursor: &Cursor) -> Result<bool, StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.tables.chains)
-            .set_item(Some(write_cursor(chain, cursor)))
-            .condition_expression(if read == 0 { "attribute_not_exists(chain)" } else { "version = :read" })
-            .set_expression_attribute_values(
-                (read > 0).then(|| HashMap::from([(":read".to_owned(), n(read))])),
-            );
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
-    }
-
     /// Notes what a block holds, before any payment is told: an item for each transfer, so that no block is too full.
     ///
     /// The same transfer again is the same item; what else was noted of the block stays, and so does the number of the last
@@ -263,13 +183,7 @@ impl Store {
             .condition_expression(NO_LATER_RUN)
             .expression_attribute_names("#run", "run")
             .expression_attribute_values(":run", n(run));
-        match delete.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(delete.send().await).map(|_| ())
     }
 
     /// Blocks from `height` on that held anything for us, lowest first; where there are more than one run can read, the
@@ -327,87 +241,7 @@ impl Store {
             .condition_expression("attribute_not_exists(entry) OR #hour <= :hour")
             .expression_attribute_names("#hour", "hour")
             .expression_attribute_values(":hour", n(hour.0));
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// The market now, and how far the chains were scanned: one request.
-    pub async fn market(&self, chains: &[ChainId], now: Timestamp) -> Result<Market, StoreError> {
-        let key = |chain: &str, entry: &str| {
-            HashMap::from([("chain".to_owned(), s(chain)), ("entry".to_owned(), s(entry))])
-        };
-        let cursors = chains.iter().map(|chain| key(chain.as_str(), "cursor"));
-        let keys = cursors.chain([key("rates", "latest")]).collect();
-        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).build();
-        let wanted = wanted.map_err(|error| StoreError::Malformed(error.to_string()))?;
-        let table = &self.tables.chains;
-        let found = self.client.batch_get_item().request_items(table, wanted).send().await.map_err(failed)?;
-        if found.unprocessed_keys.as_ref().is_some_and(|left| !left.is_empty()) {
-            return Err(StoreError::Throttled);
-        }
-        let mut market = Market::default();
-        for item in found.responses.unwrap_or_default().remove(table).unwrap_or_default() {
-            match (text(&item, "chain")?, text(&item, "entry")?) {
-                ("rates", _) => {
-                    market.rates = read_rates(&item, now)?;
-                    market.unpriced = read_unpriced(&item, now)?;
-                }
-                (chain, _) => {
-                    let chain = ChainId::new(chain).ok_or_else(|| StoreError::Malformed("`chain`".into()))?;
-                    market.heights.insert(chain, number(&item, "height")?);
-                }
-            }
-        }
-        Ok(market)
-    }
-
-    /// Makes rates that were accepted `at` the market's, and notes why the others were not.
-    ///
-    /// Unless a later run was here already: two that overlap must not put the older prices over the newer.
-    pub async fn put_market(
-        &self,
-        rates: &[(String, Rate)],
-        missing: &BTreeMap<String, NoRate>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.chains)
-            .key("chain", s("rates"))
-            .key("entry", s("latest"));
-        let mut sets = vec!["#at = :at".to_owned()];
-        for (place, (symbol, rate)) in rates.iter().enumerate() {
-            sets.push(format!("#r{place} = :r{place}"));
-            let value = HashMap::from([("rate".to_owned(), n(rate.get())), ("at".to_owned(), n(at.0))]);
-            update = update
-                .expression_attribute_names(format!("#r{place}"), format!("{PRICED}{symbol}"))
-                .expression_attribute_values(format!(":r{place}"), AttributeValue::M(value));
-        }
-        for (place, (symbol, why)) in missing.iter().enumerate() {
-            sets.push(format!("#n{place} = :n{place}"));
-            let value = HashMap::from([("why".to_owned(), s(why.as_str())), ("at".to_owned(), n(at.0))]);
-            update = update
-                .expression_attribute_names(format!("#n{place}"), format!("{UNPRICED}{symbol}"))
-                .expression_attribute_values(format!(":n{place}"), AttributeValue::M(value));
-        }
-        let update = update
-            .update_expression(format!("SET {}", sets.join(", ")))
-            .condition_expression("attribute_not_exists(#at) OR #at <= :at")
-            .expression_attribute_names("#at", "at")
-            .expression_attribute_values(":at", n(at.0));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put.send().await)
     }
 }
 
@@ -418,13 +252,7 @@ async fn put_of_run(put: PutItemFluentBuilder, run: u64) -> Result<(), StoreErro
         .condition_expression(NO_LATER_RUN)
         .expression_attribute_names("#run", "run")
         .expression_attribute_values(":run", n(run));
-    match put.send().await {
-        Ok(_) => Ok(()),
-        Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-            Ok(())
-        }
-        Err(error) => Err(failed(error)),
-    }
+    is_done(put.send().await).map(|_| ())
 }
 
 /// Sorts by height and then by block; `None` before all blocks of that height.
@@ -440,44 +268,6 @@ fn to_row(touched: &impl Serialize) -> Result<AttributeValue, StoreError> {
 
 fn malformed(attribute: &str) -> StoreError {
     StoreError::Malformed(format!("`{attribute}` of a chain"))
-}
-
-fn write_cursor(chain: &ChainId, cursor: &Cursor) -> Item {
-    let caught_up = cursor.caught_up.iter().map(|(at, height)| AttributeValue::L(vec![n(at.0), n(*height)]));
-    let mut item = Item::from([
-        ("chain".to_owned(), s(chain.as_str())),
-        ("entry".to_owned(), s("cursor")),
-        ("version".to_owned(), n(cursor.version)),
-        ("height".to_owned(), n(cursor.height)),
-        ("hashes".to_owned(), AttributeValue::B(Blob::new(cursor.hashes.concat()))),
-        ("caught_up".to_owned(), AttributeValue::L(caught_up.collect())),
-        ("known_at".to_owned(), n(cursor.known_at.0)),
-        ("whole_at".to_owned(), n(cursor.whole_at.0)),
-    ]);
-    item.extend(cursor.open_from.map(|height| ("open_from".to_owned(), n(height))));
-    item
-}
-
-fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
-    let hashes =
-        item.get("hashes").and_then(|hashes| hashes.as_b().ok()).ok_or_else(|| malformed("hashes"))?;
-    let (hashes, rest) = hashes.as_ref().as_chunks::<KEPT_HASH>();
-    if !rest.is_empty() {
-        return Err(malformed("hashes"));
-    }
-    let caught_up: Vec<(u64, u64)> = match item.get("caught_up") {
-        Some(list) => serde_dynamo::from_attribute_value(list.clone()).map_err(|_| malformed("caught_up"))?,
-        None => Vec::new(),
-    };
-    Ok(Cursor {
-        version: number(item, "version")?,
-        height: number(item, "height")?,
-        hashes: hashes.to_vec(),
-        open_from: optional_number(item, "open_from")?,
-        known_at: Timestamp(optional_number(item, "known_at")?.unwrap_or(0)),
-        whole_at: Timestamp(optional_number(item, "whole_at")?.unwrap_or(0)),
-        caught_up: caught_up.into_iter().map(|(at, height)| (Timestamp(at), height)).collect(),
-    })
 }
 
 /// The block of an item, with the one thing in it that the item is about.
@@ -496,31 +286,4 @@ fn read_touched(item: &Item) -> Result<TouchedBlock, StoreError> {
 fn read_part<T: for<'a> Deserialize<'a>>(item: &Item, name: &str) -> Result<Option<T>, StoreError> {
     let part = item.get(name).map(|part| serde_dynamo::from_attribute_value(part.clone()));
     part.transpose().map_err(|_| malformed(name))
-}
-
-fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, StoreError> {
-    let mut rates = BTreeMap::new();
-    for (name, value) in item {
-        let Some(symbol) = name.strip_prefix(PRICED) else { continue };
-        let accepted = value.as_m().map_err(|_| malformed(name))?;
-        let rate = Rate::new(number(accepted, "rate")?).ok_or_else(|| malformed(name))?;
-        if now.since(Timestamp(number(accepted, "at")?)) <= MAX_AGE_SECONDS {
-            rates.insert(symbol.to_owned(), rate);
-        }
-    }
-    Ok(rates)
-}
-
-/// Reasons from the last minutes: an older one says nothing about why there is no rate now.
-fn read_unpriced(item: &Item, now: Timestamp) -> Result<BTreeMap<String, NoRate>, StoreError> {
-    let mut unpriced = BTreeMap::new();
-    for (name, value) in item {
-        let Some(symbol) = name.strip_prefix(UNPRICED) else { continue };
-        let told = value.as_m().map_err(|_| malformed(name))?;
-        let why = NoRate::from_name(text(told, "why")?).ok_or_else(|| malformed(name))?;
-        if now.since(Timestamp(number(told, "at")?)) <= MAX_AGE_SECONDS {
-            unpriced.insert(symbol.to_owned(), why);
-        }
-    }
-    Ok(unpriced)
 }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attribute::{Item, n, number, s, text};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, is_done};
 use crate::chain::{ChainId, CoinId};
 use crate::money::Units;
 use crate::payment::Code;
@@ -139,13 +138,7 @@ impl Store {
             .expression_attribute_names("#height", "height")
             .expression_attribute_values(":look", AttributeValue::M(look_item(look)))
             .expression_attribute_values(":height", n(look.height));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await).map(|_| ())
     }
 }
 

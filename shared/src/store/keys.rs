@@ -1,9 +1,7 @@
 //! The Keys table: one item per API key, under the key's hash.
 
-use aws_sdk_dynamodb::error::SdkError;
-
 use super::attribute::{Item, n, number, optional_number, s, text, texts};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, is_done};
 use crate::keys::{KeyHash, KeyRecord, Scope};
 use crate::moment::Timestamp;
 use crate::payment::{MerchantId, Mode};
@@ -59,13 +57,7 @@ impl Store {
             .update_expression("SET revoked_at = if_not_exists(revoked_at, :at)")
             .condition_expression("attribute_exists(key_hash)")
             .expression_attribute_values(":at", n(at.0));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await)
     }
 
     /// Notes the day of a key's last use; once a day is enough.
@@ -80,13 +72,7 @@ impl Store {
                 "attribute_exists(key_hash) AND (attribute_not_exists(last_used_day) OR last_used_day < :day)",
             )
             .expression_attribute_values(":day", n(day));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await).map(|_| ())
     }
 }
 

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::attribute::{Item, n, s};
-use super::{ATTEMPTS, Store, StoreError, failed};
+use super::{ATTEMPTS, Store, StoreError, failed, is_done};
 use crate::moment::Timestamp;
 use crate::payment::{Code, Payment};
 
@@ -152,12 +152,6 @@ impl Store {
             .expression_attribute_values(":read", n(read))
             .send()
             .await;
-        match put {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put)
     }
 }

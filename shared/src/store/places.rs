@@ -3,10 +3,8 @@
 //! Functions share nothing but tables. A place is an item of its own, so that nobody waits for anybody else's write;
 //! whoever dies with one loses it when its time is over.
 
-use aws_sdk_dynamodb::error::SdkError;
-
 use super::attribute::{n, s};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, is_done};
 use crate::moment::{DAY_SECONDS, Timestamp};
 
 /// Places that are tried: beyond this a lot counts as full, though a crowded one may have a free place elsewhere.
@@ -56,13 +54,7 @@ impl Store {
             .expression_attribute_values(":held_until", n(until.0))
             .expression_attribute_values(":now", n(now.0))
             .expression_attribute_values(":ttl", n(until.plus(DAY_SECONDS).0));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await)
     }
 
     /// Gives a place back, unless its time is over and somebody else has it.
@@ -76,13 +68,7 @@ impl Store {
             .condition_expression("held_by = :holder")
             .expression_attribute_values(":holder", s(&place.holder))
             .expression_attribute_values(":free", n(0));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await).map(|_| ())
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::SdkError;
-
 use super::attribute::{Item, n, number, optional_number, s, text};
-use super::{ScanPlace, Store, StoreError, failed};
+use super::{ScanPlace, Store, StoreError, failed, is_done};
 use crate::chain::ChainId;
 
 /// Where the next run of a reconciliation goes on.
@@ -60,13 +58,7 @@ impl Store {
             .set_expression_attribute_values(
                 (*version > 0).then(|| HashMap::from([(":read".to_owned(), n(*version))])),
             );
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put.send().await)
     }
 }
 

@@ -3,11 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attribute::{Item, n, number, s};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, is_done};
 use crate::moment::{DAY_SECONDS, Minute};
 use crate::money::Rate;
 
@@ -28,17 +27,7 @@ impl Store {
             .condition_expression("attribute_not_exists(entry)")
             .send()
             .await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(refused)
-                if refused
-                    .as_service_error()
-                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put).map(|_| ())
     }
 
     /// The first rate accepted in `minute` or after it; `None` as long as there is none.

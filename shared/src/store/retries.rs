@@ -1,10 +1,8 @@
 //! Payments that the sweep could not look at, put off so that their hour holds up no later one; in the table of chains,
 //! beside the hour at which the sweep starts.
 
-use aws_sdk_dynamodb::error::SdkError;
-
 use super::attribute::{Item, n, number, s, text};
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, is_done};
 use crate::moment::Timestamp;
 use crate::payment::Code;
 
@@ -69,13 +67,7 @@ impl Store {
             .item("entry", s(format!("{RETRY}{}", put_off.code)))
             .item(HOUR, n(put_off.hour.0))
             .condition_expression("attribute_not_exists(entry)");
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(put.send().await).map(|_| ())
     }
 
     /// Forgets a payment that was looked at in the end.

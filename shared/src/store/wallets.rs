@@ -4,11 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attribute::{Item, n, number, optional_number, s, text};
-use super::{ATTEMPTS, Store, StoreError, failed};
+use super::{ATTEMPTS, Store, StoreError, failed, is_done};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::Timestamp;
 use crate::money::Units;
@@ -89,13 +88,7 @@ impl Store {
         let update = update
             .update_expression(format!("SET {}", sets.join(", ")))
             .condition_expression("attribute_not_exists(#version) OR #version <= :version");
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await).map(|_| ())
     }
 
     /// Notes what a chain holds of a coin at an address; an older look never overwrites a newer one. `false` when it did
@@ -121,13 +114,7 @@ impl Store {
             .expression_attribute_names("#at", "at")
             .expression_attribute_values(":balance", AttributeValue::M(balance_item(balance)))
             .expression_attribute_values(":at", n(balance.at.0));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await)
     }
 
     /// An owner's wallets after a position, in the order of keys and indexes; at most `limit`. With the position after
@@ -196,13 +183,7 @@ impl Store {
                 .condition_expression("highest_used = :read")
                 .expression_attribute_values(":read", n(read.into())),
         };
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        is_done(update.send().await)
     }
 
     /// How far the addresses of an extended key reach.

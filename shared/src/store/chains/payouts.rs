@@ -1,13 +1,12 @@
 //! Refunds that a chain has still to show: where to, how much, and whose.
 
-use aws_sdk_dynamodb::error::SdkError;
 use serde::{Deserialize, Serialize};
 
 use super::outside_entry;
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::store::attribute::{Item, n, s};
-use crate::store::{Store, StoreError, failed};
+use crate::store::{Store, StoreError, failed, is_done};
 
 /// A merchant who confirmed a refund and has not paid it after this long must have it looked for again.
 const KEPT_SECONDS: u64 = 90 * DAY_SECONDS;
@@ -101,11 +100,8 @@ impl Store {
                 .item("claimant", s(claimant(payout)))
                 .condition_expression("attribute_not_exists(entry) OR claimant = :claimant")
                 .expression_attribute_values(":claimant", s(claimant(payout)));
-            match put.send().await {
-                Ok(_) => return Ok(true),
-                Err(SdkError::ServiceError(refused))
-                    if refused.err().is_conditional_check_failed_exception() => {}
-                Err(error) => return Err(failed(error)),
+            if is_done(put.send().await)? {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -128,12 +124,7 @@ impl Store {
                 .key("entry", s(claim_entry(tx, payout, place)))
                 .condition_expression("claimant = :claimant")
                 .expression_attribute_values(":claimant", s(claimant(payout)));
-            match delete.send().await {
-                Ok(_) => {}
-                Err(SdkError::ServiceError(refused))
-                    if refused.err().is_conditional_check_failed_exception() => {}
-                Err(error) => return Err(failed(error)),
-            }
+            is_done(delete.send().await)?;
         }
         Ok(())
     }

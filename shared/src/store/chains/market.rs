@@ -1,0 +1,135 @@
+//! The market as it is now: accepted rates, and why there are none.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+
+use super::malformed;
+use crate::chain::ChainId;
+use crate::moment::Timestamp;
+use crate::money::Rate;
+use crate::rates::{MAX_AGE_SECONDS, NoRate};
+use crate::store::attribute::{Item, n, number, s, text};
+use crate::store::{Store, StoreError, failed, is_done};
+
+/// Before a symbol: its newest accepted rate.
+const PRICED: &str = "rate_";
+
+/// Before a symbol: why the last run accepted none.
+const UNPRICED: &str = "none_";
+
+/// What a quote needs to know of the outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Market {
+    /// Accepted rates by symbol, none older than five minutes (R20).
+    pub rates: BTreeMap<String, Rate>,
+    /// Why a symbol had none in the last run.
+    pub unpriced: BTreeMap<String, NoRate>,
+    /// How far each chain was scanned.
+    pub heights: BTreeMap<ChainId, u64>,
+}
+
+impl Market {
+    /// The rate of a symbol, or why there is none.
+    pub fn rate(&self, symbol: &str) -> Result<Rate, NoRate> {
+        let why = || self.unpriced.get(symbol).copied().unwrap_or(NoRate::Stale);
+        self.rates.get(symbol).copied().ok_or_else(why)
+    }
+}
+
+impl Store {
+    /// The market now, and how far the chains were scanned: one request.
+    pub async fn market(&self, chains: &[ChainId], now: Timestamp) -> Result<Market, StoreError> {
+        let key = |chain: &str, entry: &str| {
+            HashMap::from([("chain".to_owned(), s(chain)), ("entry".to_owned(), s(entry))])
+        };
+        let cursors = chains.iter().map(|chain| key(chain.as_str(), "cursor"));
+        let keys = cursors.chain([key("rates", "latest")]).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).build();
+        let wanted = wanted.map_err(|error| StoreError::Malformed(error.to_string()))?;
+        let table = &self.tables.chains;
+        let found = self.client.batch_get_item().request_items(table, wanted).send().await.map_err(failed)?;
+        if found.unprocessed_keys.as_ref().is_some_and(|left| !left.is_empty()) {
+            return Err(StoreError::Throttled);
+        }
+        let mut market = Market::default();
+        for item in found.responses.unwrap_or_default().remove(table).unwrap_or_default() {
+            match (text(&item, "chain")?, text(&item, "entry")?) {
+                ("rates", _) => {
+                    market.rates = read_rates(&item, now)?;
+                    market.unpriced = read_unpriced(&item, now)?;
+                }
+                (chain, _) => {
+                    let chain = ChainId::new(chain).ok_or_else(|| StoreError::Malformed("`chain`".into()))?;
+                    market.heights.insert(chain, number(&item, "height")?);
+                }
+            }
+        }
+        Ok(market)
+    }
+
+    /// Makes rates that were accepted `at` the market's, and notes why the others were not.
+    ///
+    /// Unless a later run was here already: two that overlap must not put the older prices over the newer.
+    pub async fn put_market(
+        &self,
+        rates: &[(String, Rate)],
+        missing: &BTreeMap<String, NoRate>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.chains)
+            .key("chain", s("rates"))
+            .key("entry", s("latest"));
+        let mut sets = vec!["#at = :at".to_owned()];
+        for (place, (symbol, rate)) in rates.iter().enumerate() {
+            sets.push(format!("#r{place} = :r{place}"));
+            let value = HashMap::from([("rate".to_owned(), n(rate.get())), ("at".to_owned(), n(at.0))]);
+            update = update
+                .expression_attribute_names(format!("#r{place}"), format!("{PRICED}{symbol}"))
+                .expression_attribute_values(format!(":r{place}"), AttributeValue::M(value));
+        }
+        for (place, (symbol, why)) in missing.iter().enumerate() {
+            sets.push(format!("#n{place} = :n{place}"));
+            let value = HashMap::from([("why".to_owned(), s(why.as_str())), ("at".to_owned(), n(at.0))]);
+            update = update
+                .expression_attribute_names(format!("#n{place}"), format!("{UNPRICED}{symbol}"))
+                .expression_attribute_values(format!(":n{place}"), AttributeValue::M(value));
+        }
+        let update = update
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .condition_expression("attribute_not_exists(#at) OR #at <= :at")
+            .expression_attribute_names("#at", "at")
+            .expression_attribute_values(":at", n(at.0));
+        is_done(update.send().await).map(|_| ())
+    }
+}
+
+fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, StoreError> {
+    let mut rates = BTreeMap::new();
+    for (name, value) in item {
+        let Some(symbol) = name.strip_prefix(PRICED) else { continue };
+        let accepted = value.as_m().map_err(|_| malformed(name))?;
+        let rate = Rate::new(number(accepted, "rate")?).ok_or_else(|| malformed(name))?;
+        if now.since(Timestamp(number(accepted, "at")?)) <= MAX_AGE_SECONDS {
+            rates.insert(symbol.to_owned(), rate);
+        }
+    }
+    Ok(rates)
+}
+
+/// Reasons from the last minutes: an older one says nothing about why there is no rate now.
+fn read_unpriced(item: &Item, now: Timestamp) -> Result<BTreeMap<String, NoRate>, StoreError> {
+    let mut unpriced = BTreeMap::new();
+    for (name, value) in item {
+        let Some(symbol) = name.strip_prefix(UNPRICED) else { continue };
+        let told = value.as_m().map_err(|_| malformed(name))?;
+        let why = NoRate::from_name(text(told, "why")?).ok_or_else(|| malformed(name))?;
+        if now.since(Timestamp(number(told, "at")?)) <= MAX_AGE_SECONDS {
+            unpriced.insert(symbol.to_owned(), why);
+        }
+    }
+    Ok(unpriced)
+}
