@@ -3,6 +3,7 @@
 mod call;
 mod error;
 mod etag;
+mod event;
 mod paging;
 mod refund;
 mod reply;
@@ -16,10 +17,13 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use lambda_http::{Request, service_fn};
+use lambda_http::lambda_runtime::LambdaEvent;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Request, Service, lambda_runtime, service_fn};
 
 use crate::app::{self, App};
 use crate::keys::Scope;
+use event::Target;
 use reply::Answer;
 
 pub use call::{Call, Caller};
@@ -54,7 +58,10 @@ pub fn serve_public<F>(handler: impl Fn(&'static App, Call<()>) -> F + Copy + Se
 where
     F: Future<Output = Result> + Send,
 {
-    serve_with(handler)
+    serve_with(move |app, call: Call<()>| async move {
+        call.check_form()?;
+        handler(app, call).await
+    })
 }
 
 fn serve_with<F>(handler: impl Fn(&'static App, Call<()>) -> F + Copy + Send + Sync) -> Outcome
@@ -63,7 +70,12 @@ where
 {
     app::run(move |app| async move {
         app.store.open_connection().await;
-        lambda_http::run(service_fn(move |request| answer(app, handler, request))).await
+        let serve = move |event: LambdaEvent<LambdaRequest>| {
+            let (event, target) = event::separate(event);
+            Adapter::from(service_fn(move |request| answer(app, handler, request, target.clone())))
+                .call(event)
+        };
+        lambda_runtime::run(service_fn(serve)).await
     })
 }
 
@@ -72,11 +84,12 @@ async fn answer<F>(
     app: &'static App,
     handler: impl Fn(&'static App, Call<()>) -> F,
     request: Request,
+    target: Target,
 ) -> std::result::Result<Answer, Infallible>
 where
     F: Future<Output = Result> + Send,
 {
-    let call = Call::new(request, app.clock.now());
+    let call = Call::of_event(request, target, app.clock.now());
     let request_id = call.request_id.clone();
     let handled = AssertUnwindSafe(async { handler(app, call).await }).catch_unwind().await;
     let result = handled.unwrap_or(Err(ApiError::Panicked));

@@ -3,9 +3,13 @@
 use std::fmt;
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Seconds in a day.
 pub const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// The last second of the last year that has four digits.
+const YEAR_9999_END: u64 = 253_402_300_799;
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,10 +46,19 @@ impl Timestamp {
 
     /// Past the last year that has four digits, it is shown as that year's end.
     fn date_time(self) -> OffsetDateTime {
-        const YEAR_9999_END: i64 = 253_402_300_799;
-        let seconds = i64::try_from(self.0).unwrap_or(YEAR_9999_END).min(YEAR_9999_END);
+        let seconds = i64::try_from(self.0.min(YEAR_9999_END)).unwrap_or_default();
         OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
+}
+
+/// Milliseconds since the epoch, written as seconds since then or as RFC 3339 has it; `None` for what is neither.
+pub fn parse_milliseconds(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds: u64 = text.parse().ok()?;
+        return (seconds <= YEAR_9999_END).then(|| seconds.saturating_mul(1_000));
+    }
+    let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    u64::try_from(nanoseconds.div_euclid(1_000_000)).ok()
 }
 
 /// `2026-03-09T14:30:00+00:00` (R11).
@@ -71,5 +84,44 @@ impl Minute {
     /// Its first second.
     pub fn start(self) -> Timestamp {
         Timestamp(self.0.saturating_mul(60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r8_a_moment_is_rfc_3339_or_seconds_since_the_epoch() {
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("1773066600", 1_773_066_600_000),
+            ("253402300799", 253_402_300_799_000),
+            ("2026-03-09T14:30:00+00:00", 1_773_066_600_000),
+            ("2026-03-09T14:30:00Z", 1_773_066_600_000),
+            ("2026-03-09t15:30:00.5+01:00", 1_773_066_600_500),
+            ("2026-03-09T14:30:00.9999999Z", 1_773_066_600_999),
+            ("1970-01-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(parse_milliseconds(text), Some(milliseconds), "{text}");
+        }
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "1773066600123",
+            "253402300800",
+            "99999999999999999999999",
+            "2026-03-09",
+            "2026-03-09T14:30:00",
+            "2026-13-09T14:30:00Z",
+            "2026-02-30T14:30:00Z",
+            "yesterday",
+            " 1",
+            "1969-12-31T23:59:59Z",
+        ] {
+            assert_eq!(parse_milliseconds(text), None, "{text}");
+        }
     }
 }

@@ -8,8 +8,10 @@ use crate::money::{BasisPoints, Cents};
 /// Settings that every function shares. What only one function needs, it reads itself with [`required`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The base of pay links, without a trailing slash; `None` takes the name that the caller used.
+    /// The base of links, without a trailing slash; `None` takes the API's own address.
     pub public_url: Option<String>,
+    /// The domain in which each API has the name of its id.
+    pub api_domain: String,
     /// Chains and coins.
     pub chains: Chains,
     /// The extended public key from which test payments get their addresses; `None` offers them no coin.
@@ -57,6 +59,7 @@ impl Settings {
     pub fn from_env() -> Result<Settings, SettingsError> {
         Ok(Settings {
             public_url: optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            api_domain: optional("API_DOMAIN").unwrap_or_default(),
             chains: Chains::parse(optional("CHAINS").as_deref().unwrap_or("[]"))?,
             test_xpub: optional("TEST_XPUB"),
             fees: FeeSettings {

@@ -21,7 +21,7 @@ pub use chains::{
     TouchedTransfer,
 };
 pub use given::{Given, Look, ScanPlace};
-pub use payments::{DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
+pub use payments::{Created, DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
 pub use retries::{PUT_OFF, PutOff, SweepStart};
 

@@ -160,7 +160,7 @@ fn cargo_lambda_watch_serves_the_routes_of_the_template() {
 /// The routes of the code with each of the endings, and the one that takes all else.
 fn promised(endings: &[&str]) -> BTreeSet<(String, String, String)> {
     let with = |route: &Route| {
-        let Route { method, path, function } = *route;
+        let Route { method, path, function, .. } = *route;
         endings.iter().map(move |ending| (method.to_owned(), format!("{path}{ending}"), function.to_owned()))
     };
     let mut promised: BTreeSet<_> = ROUTES.iter().flat_map(with).collect();

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lambda_http::http::Method;
 use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
 use lambda_http::{Body, Request, RequestExt};
 
-use super::{ApiError, Result};
+use super::event::Target;
+use super::{ApiError, Result, routes};
 use crate::account::{Account, AccountState};
 use crate::app::App;
 use crate::keys::{ApiKey, KeyHash, Scope};
@@ -17,6 +19,9 @@ use crate::store::Found;
 /// Larger bodies are refused (R7).
 const MAX_BODY: usize = 64 * 1_024;
 
+/// Characters that are repeated of an unknown parameter's name.
+const SHOWN_NAME: usize = 50;
+
 /// A call by `Who`; nobody in particular until it is authenticated.
 #[derive(Debug)]
 pub struct Call<Who> {
@@ -26,6 +31,7 @@ pub struct Call<Who> {
     pub at: Timestamp,
     /// Its name in answers and logs (R13).
     pub request_id: String,
+    target: Target,
     request: Request,
 }
 
@@ -48,11 +54,16 @@ impl Caller {
 }
 
 impl Call<()> {
-    /// A request as it came.
+    /// A request that came from nowhere, without a path and a query.
     pub fn new(request: Request, at: Timestamp) -> Call<()> {
+        Call::of_event(request, Target::default(), at)
+    }
+
+    /// A request as it came, and what it was made to.
+    pub(super) fn of_event(request: Request, target: Target, at: Timestamp) -> Call<()> {
         let request_id =
             request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
-        Call { who: (), at, request_id, request }
+        Call { who: (), at, request_id, target, request }
     }
 
     /// The same call, with the parameters that its path has.
@@ -61,10 +72,13 @@ impl Call<()> {
         Call { request: self.request.with_path_parameters(parameters), ..self }
     }
 
-    /// The call of a known key's owner, or the reason to refuse it: key, account, scope, in that order (R1).
+    /// The call of a known key's owner, or the reason to refuse it: key, account, scope, query, in that order (R1).
     pub async fn authenticate(self, app: &App, scope: Scope) -> Result<Call<Caller>> {
         let who = self.caller(app, scope, self.at).await?;
-        Ok(Call { who, at: self.at, request_id: self.request_id, request: self.request })
+        self.check_form()?;
+        self.check_query()?;
+        let Call { at, request_id, target, request, .. } = self;
+        Ok(Call { who, at, request_id, target, request })
     }
 }
 
@@ -96,13 +110,36 @@ impl<Who> Call<Who> {
 
     /// The method and path as they were called.
     pub fn target(&self) -> (&str, &str) {
-        (self.request.method().as_str(), self.request.raw_http_path())
+        (self.request.method().as_str(), &self.target.path)
+    }
+
+    /// Refuses a query with characters that no URL has: whoever sent it means something else than was read.
+    pub fn check_form(&self) -> Result<()> {
+        let rule = "must be percent-encoded: it has characters that a URL cannot have";
+        let refused = || InvalidParameter::new("The query", rule).into();
+        if self.target.is_malformed { Err(refused()) } else { Ok(()) }
+    }
+
+    /// Refuses a `GET` with a parameter that its route does not take: a filter that is not understood must not widen what
+    /// comes back (R8). What other methods find in a query is ignored, like unknown fields of a body.
+    pub fn check_query(&self) -> Result<()> {
+        let (method, path) = self.target();
+        if method != Method::GET.as_str() {
+            return Ok(());
+        }
+        let known = routes::query_of(method, path);
+        let names = self.target.query.iter().map(|(name, _)| name);
+        match names.into_iter().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(unknown(name, known)),
+        }
     }
 
     /// A parameter of the query, with those of the same name joined by commas.
     pub fn query(&self, name: &str) -> Option<String> {
-        let all = self.request.query_string_parameters_ref()?.all(name)?;
-        Some(all.join(","))
+        let named = self.target.query.iter().filter(|(other, _)| other == name);
+        let values: Vec<_> = named.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(","))
     }
 
     /// A parameter of the path.
@@ -122,10 +159,11 @@ impl<Who> Call<Who> {
         text.parse().map_err(|_| ApiError::PaymentNotFound)
     }
 
-    /// The base of links: the deployment's, or the name by which the caller reached us.
+    /// The base of links: the deployment's, or else the API's own address. Never the `Host` header, which anybody can
+    /// forge.
     pub fn base_url(&self, app: &App) -> String {
-        let host = || format!("https://{}", self.header("host").unwrap_or_default());
-        app.settings.public_url.clone().unwrap_or_else(host)
+        let own = || format!("https://{}.{}", self.target.api, app.settings.api_domain);
+        app.settings.public_url.clone().unwrap_or_else(own)
     }
 
     /// The body's text, if it says that it is JSON or says nothing (R7).
@@ -182,6 +220,16 @@ impl<Who> Call<Who> {
         let rule = "must be 1 to 255 visible ASCII characters";
         key.map(Some).ok_or_else(|| InvalidParameter::new("Idempotency-Key", rule).into())
     }
+}
+
+fn unknown(name: &str, known: &[&str]) -> ApiError {
+    let name: String = name.chars().take(SHOWN_NAME).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    InvalidParameter::new(
+        format!("`{name}`"),
+        format!("is not a parameter of this call, which takes {known}"),
+    )
+    .into()
 }
 
 fn is_json(media_type: &str) -> bool {

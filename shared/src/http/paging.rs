@@ -5,8 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::{ApiError, Call, Caller, Result};
+use crate::moment::parse_milliseconds;
 use crate::payment::{InvalidParameter, PaymentId, Secret, Status};
-use crate::store::{Listing, PageRequest};
+use crate::store::{Created, Listing, PageRequest};
 
 /// What a page holds unless the caller says otherwise.
 const DEFAULT_LIMIT: usize = 50;
@@ -33,7 +34,9 @@ impl ListQuery {
     /// Reads the query; nothing is ever clamped.
     pub fn parse(call: &Call<Caller>) -> Result<ListQuery> {
         let (account, mode) = (&call.who.account, call.who.mode);
-        let listing = Listing { merchant: account.merchant.clone(), mode, statuses: statuses(call)? };
+        let created = created(call)?;
+        let listing =
+            Listing { merchant: account.merchant.clone(), mode, statuses: statuses(call)?, created };
         let limit = limit(call)?;
         let offset = whole_number(call, "offset", "must be a whole number, at least 0")?;
         if offset.is_some_and(|offset| offset > MAX_OFFSET) {
@@ -91,9 +94,26 @@ fn statuses(call: &Call<Caller>) -> Result<Vec<Status>> {
     Ok(statuses)
 }
 
+fn created(call: &Call<Caller>) -> Result<Created> {
+    Ok(Created { from: moment(call, "created_after")?, before: moment(call, "created_before")? })
+}
+
+/// A moment in milliseconds; empty is none. Forms read the `+` of an offset that was not encoded as a space.
+fn moment(call: &Call<Caller>, field: &'static str) -> Result<Option<u64>> {
+    let text = call.query(field).filter(|text| !text.is_empty());
+    let rule = "must be a time like 2026-03-09T14:30:00Z, or seconds since 1970";
+    let read = |text: String| parse_milliseconds(&text.replace(' ', "+"));
+    text.map(|text| read(text).ok_or_else(|| invalid(field, rule))).transpose()
+}
+
 fn filters(listing: &Listing) -> [u8; FILTERS] {
     let names: Vec<_> = listing.statuses.iter().map(|status| status.as_str()).collect();
-    let digest: [u8; 32] = Sha256::digest(format!("{}?{}", listing.mode.as_str(), names.join(","))).into();
+    let mut text = format!("{}?{}", listing.mode.as_str(), names.join(","));
+    // Nothing is added for what is not asked for, so that cursors from before there were bounds go on.
+    for (name, bound) in [("from", listing.created.from), ("before", listing.created.before)] {
+        text.extend(bound.map(|bound| format!("&{name}={bound}")));
+    }
+    let digest: [u8; 32] = Sha256::digest(text).into();
     digest.first_chunk().copied().unwrap_or_default()
 }
 

@@ -11,17 +11,33 @@ pub struct Route {
     pub path: &'static str,
     /// The function's name.
     pub function: &'static str,
+    /// The parameters of the query that a `GET` takes. Any other is refused (R8), except on pages, whose links mail
+    /// programs and social networks extend by parameters of their own.
+    pub query: &'static [&'static str],
 }
 
 const fn route(method: &'static str, path: &'static str, function: &'static str) -> Route {
-    Route { method, path, function }
+    Route { method, path, function, query: &[] }
+}
+
+impl Route {
+    const fn takes(self, query: &'static [&'static str]) -> Route {
+        Route { query, ..self }
+    }
 }
 
 /// All routes; whatever else is called gets `no-route`.
 pub const ROUTES: [Route; 21] = [
     route("POST", "/api/v1/payments", "create-payment"),
-    route("GET", "/api/v1/payments", "list-payments"),
-    route("GET", "/api/v1/payments/{id}", "get-payment"),
+    route("GET", "/api/v1/payments", "list-payments").takes(&[
+        "status",
+        "created_after",
+        "created_before",
+        "limit",
+        "offset",
+        "cursor",
+    ]),
+    route("GET", "/api/v1/payments/{id}", "get-payment").takes(&["wait"]),
     route("POST", "/api/v1/payments/{id}/cancel", "cancel-payment"),
     route("DELETE", "/api/v1/payments/{id}", "cancel-payment"),
     route("POST", "/api/v1/payments/{id}/accept-late", "accept-late"),
@@ -32,7 +48,7 @@ pub const ROUTES: [Route; 21] = [
     route("POST", "/api/v1/payments/{id}/refunds/{coin}/transaction", "name-refund-transaction"),
     route("POST", "/api/v1/payments/{id}/refunds/{coin}/withdraw", "withdraw-refund"),
     route("DELETE", "/api/v1/payments/{id}/refunds/{coin}", "withdraw-refund"),
-    route("GET", "/api/v1/wallets", "list-wallets"),
+    route("GET", "/api/v1/wallets", "list-wallets").takes(&["limit", "cursor"]),
     route("POST", "/api/v1/wallets/sweep", "sweep-wallets"),
     route("POST", "/api/v1/test/payments/{id}/simulate", "simulate-payment"),
     route("GET", "/pay/{code}", "pay-page"),
@@ -50,6 +66,13 @@ pub fn methods(path: &str) -> Vec<&'static str> {
         .filter(|route| parameters(route.path, path).is_some())
         .map(|route| route.method)
         .collect()
+}
+
+/// The parameters that a call's route takes in its query.
+pub fn query_of(method: &str, path: &str) -> &'static [&'static str] {
+    let path = without_slash(path);
+    let mut of_method = ROUTES.into_iter().filter(|route| route.method == method);
+    of_method.find(|route| parameters(route.path, path).is_some()).map_or(&[], |route| route.query)
 }
 
 /// The route of a call that came with a trailing slash, and its path's parameters.

@@ -1,5 +1,6 @@
 //! What a merchant asks for, checked whole before anything happens (R5, R6, R7).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
@@ -65,15 +66,15 @@ pub struct Metadata(String);
 #[error("{field} {rule}")]
 pub struct InvalidParameter {
     /// Which one.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What it must be.
     pub rule: String,
 }
 
 impl InvalidParameter {
     /// `field` breaks `rule`.
-    pub fn new(field: &'static str, rule: impl Into<String>) -> InvalidParameter {
-        InvalidParameter { field, rule: rule.into() }
+    pub fn new(field: impl Into<Cow<'static, str>>, rule: impl Into<String>) -> InvalidParameter {
+        InvalidParameter { field: field.into(), rule: rule.into() }
     }
 }
 

@@ -4,7 +4,7 @@ mod listing;
 mod overflow;
 mod row;
 
-pub use listing::{Listing, Page, PageRequest};
+pub use listing::{Created, Listing, Page, PageRequest};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;

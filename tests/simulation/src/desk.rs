@@ -219,6 +219,7 @@ impl Desk {
 pub fn settings(chain: &str, kind: Kind, less: u32) -> Settings {
     Settings {
         public_url: Some("https://sim.example".to_owned()),
+        api_domain: String::new(),
         chains: chains(chain, kind, less),
         test_xpub: None,
         fees: FeeSettings { rate: BasisPoints::ZERO, minimum: Cents::ZERO, free_volume: Cents::ZERO },

@@ -1,13 +1,15 @@
 //! Who may call what, and what everybody gets who may not: R1–R4, R10, R13, R25, R26.
 
-use serde_json::json;
+use local::Options;
+use serde_json::{Value, json};
 use shared::account::AccountState;
 use shared::keys::{ApiKey, Scope};
 use shared::moment::Timestamp;
 use shared::payment::Mode;
 use tests::answer::Answer;
 use tests::database;
-use tests::product::{Caller, PAYMENTS, shared};
+use tests::product::{Caller, PAYMENTS, Product, alone, shared};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SWEEP: &str = r#"{"coin": "ETH", "to": "0x00000000000000000000000000000000DeaDBeef"}"#;
 
@@ -316,5 +318,87 @@ fn r26_a_revoked_key_opens_nothing_to_whoever_asks_the_table() {
         assert_no_key(&shop.test.cancel(&id).await);
         assert_no_key(&shop.test.list("").await);
         assert_no_key(&shop.test.get(&format!("{PAYMENTS}/{id}/")).await);
+    });
+}
+
+/// As an event of API Gateway, which hands out the query as the client sent it.
+#[test]
+fn c12_a_query_that_no_url_can_have_is_refused_and_ends_nothing() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("5").await;
+        let code = shop.test.read(&id).await.field("short_code").as_str().unwrap().to_owned();
+        let detail = "The query must be percent-encoded: it has characters that a URL cannot have";
+        let payment = format!("{PAYMENTS}/{id}");
+        let calls = [
+            ("get-payment", "GET", payment.as_str()),
+            ("list-payments", "GET", PAYMENTS),
+            ("create-payment", "POST", PAYMENTS),
+            ("pay-page", "GET", &format!("/pay/{code}")),
+            ("payment-state", "GET", &format!("/pay/{code}/state")),
+            ("no-route", "GET", &format!("{PAYMENTS}/")),
+        ];
+        for (function, method, path) in calls {
+            for query in ["a b", "x=\"1\"", "x=<", ">", "limit=1 ", "\u{0}", "é"] {
+                let event = json!({
+                    "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+                    "headers": { "host": "pay.example.com", "x-api-key": shop.test.key },
+                    "requestContext": {
+                        "apiId": "a", "domainName": "pay.example.com", "requestId": "r", "stage": "$default",
+                        "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "::1" },
+                    },
+                    "pathParameters": { "id": id, "code": code }, "isBase64Encoded": false,
+                });
+                let reply = product.local.invoke(function, event).await.unwrap();
+                assert_eq!(reply["statusCode"], 400, "{function} {query:?}: {reply}");
+                let body: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
+                assert_eq!(body, json!({ "detail": detail }), "{function} {query:?}");
+            }
+        }
+        // And over HTTP, where a client that encodes nothing asks.
+        for query in ["x=\"", "x=<", "x=>", "limit=1 2"] {
+            let request = format!(
+                "GET {PAYMENTS}?{query} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nConnection: close\r\n\r\n",
+                shop.test.key.as_ref().unwrap()
+            );
+            let answer = sent(product.local.base_url(), &request).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{query}: {answer}");
+        }
+    });
+}
+
+/// What comes back for bytes that no HTTP client would send.
+async fn sent(base_url: &str, request: &str) -> String {
+    let address = base_url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn c20_links_never_come_from_the_host_that_a_client_names() {
+    alone(async {
+        let mut options = Options::default();
+        // As the template leaves it unless there is a domain of one's own.
+        options.environment.insert("PUBLIC_URL".into(), String::new());
+        options.environment.insert("API_DOMAIN".into(), "execute-api.eu-north-1.amazonaws.com".into());
+        let product = Product::start(options).await;
+        let shop = product.shop().await;
+        let body = r#"{"title": "Order", "amount_usd": 5}"#;
+        for forged in ["evil.example", "evil.example:443", "local.evil.example", "["] {
+            let headers =
+                [("Host", forged), ("X-Forwarded-Host", forged), ("Forwarded", "host=evil.example")];
+            let made = shop.test.call("POST", PAYMENTS, &headers, body.into()).await;
+            let link = made.field("pay_url").as_str().unwrap().to_owned();
+            let code = made.field("short_code").as_str().unwrap().to_owned();
+            assert_eq!(link, format!("https://local.execute-api.eu-north-1.amazonaws.com/pay/{code}"));
+            for path in [format!("/pay/{code}"), format!("/pay/{code}/state")] {
+                let page = product.caller_with(None).call("GET", &path, &headers, Vec::new()).await;
+                assert!(page.status == 200 && !page.text.contains("evil"), "{}", page.text);
+            }
+        }
+        product.local.shutdown().await;
     });
 }

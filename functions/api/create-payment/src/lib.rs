@@ -34,7 +34,10 @@ pub async fn create_payment(app: &App, call: Call<Caller>) -> http::Result {
             Some(key) => Code::idempotent(&account.secret, *mode, key, attempt),
             None => Code::from_random(u64::from_be_bytes(app.random()?)),
         };
-        let id = PaymentId::new(app.clock.now_milliseconds(), app.random()?, code);
+        // In the very second of `created_at`, so that bounds in time mean what is shown.
+        let second = call.at.0.saturating_mul(1_000);
+        let milliseconds = app.clock.now_milliseconds().clamp(second, second.saturating_add(999));
+        let id = PaymentId::new(milliseconds, app.random()?, code);
         let payment = Payment::new(id, account.merchant.clone(), *mode, terms.clone());
         let view = |payment: &Payment| OnePayment::new(payment, &call.base_url(app), call.at);
         let Some(there) = app.store.insert_payment(&payment).await? else {

@@ -6,6 +6,7 @@ use shared::payer;
 
 /// Answers the call.
 pub async fn payment_state(app: &App, call: Call<()>) -> http::Result {
+    call.check_query()?;
     let payment = payer::payment(app, &call).await?;
     payer::state(&payer::view(app, &payment, call.at).await?)
 }

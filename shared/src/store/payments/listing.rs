@@ -29,6 +29,17 @@ pub struct Listing {
     pub mode: Mode,
     /// In these statuses; none means all.
     pub statuses: Vec<Status>,
+    /// Created in this time.
+    pub created: Created,
+}
+
+/// A span of time, in milliseconds since the epoch; the start is part of it, the end is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Created {
+    /// Where it starts, if it does.
+    pub from: Option<u64>,
+    /// Where it ends, if it does.
+    pub before: Option<u64>,
 }
 
 /// Which part of the list.
@@ -192,7 +203,10 @@ impl Store {
 impl Listing {
     /// The parts of indexes that hold everything listed, and perhaps a little more.
     fn ranges(&self, before: Option<PaymentId>, now: Timestamp) -> Vec<Range> {
-        let everything = PaymentId::earliest(0);
+        // Ids sort by time, so that a span of time is a part of each index.
+        let everything = PaymentId::earliest(self.created.from.unwrap_or(0));
+        let end = self.created.before.map(PaymentId::earliest);
+        let before = before.into_iter().chain(end).min();
         if self.statuses.is_empty() {
             let partition = row::owner(&self.merchant, self.mode);
             let range =
@@ -210,7 +224,7 @@ impl Listing {
         let listed = |status: &Status| self.statuses.contains(status);
         let recorded = Status::ALL.into_iter().filter(listed).map(|status| match status {
             // Without an address time alone expires it, so the older ones cannot be listed here.
-            Status::KycRequired => of_status(status, overdue, before),
+            Status::KycRequired => of_status(status, overdue.max(everything), before),
             Status::Pending
             | Status::PartiallyPaid
             | Status::Paid
