@@ -1,6 +1,6 @@
 //! A payment as its payer sees it: on the page, and as the JSON that keeps the page current.
 //!
-//! Pure. It holds nothing of the merchant's: no metadata, no account, no share of the fee.
+//! Pure. It holds nothing of the merchant's: no metadata, no account, and of the fee only what the payer pays.
 
 mod claim;
 mod link;
@@ -18,11 +18,13 @@ pub use page::{Message, PayPage, content_security_policy, unframed_policy};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::chain::{Chain, ChainId, Chains, CoinId, Family};
+use crate::chain::{Asset, Chain, ChainId, Chains, CoinId, Family};
 use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
 use crate::money::{Cents, Decimals, Rate, Units};
-use crate::payment::{KycMethod, KycStatus, Payment, Status, Transfer, TransferState};
+use crate::payment::{
+    AWAITED_SECONDS, FeePaidBy, KycMethod, KycStatus, Payment, Standing, Status, Transfer, TransferState,
+};
 
 /// Bytes of the hash that tells one state of the page from the next.
 const FINGERPRINT_BYTES: usize = 8;
@@ -78,7 +80,9 @@ pub struct PayView {
     kyc_method: KycMethod,
     allow_bankid: bool,
     amount_due_usd: Usd,
+    fee_usd: Option<Usd>,
     amount_received_usd: Usd,
+    on_its_way_usd: Usd,
     still_due_usd: Usd,
     overpaid_usd: Usd,
     selected_coin: Option<String>,
@@ -88,8 +92,13 @@ pub struct PayView {
     rate_usd: Option<String>,
     rate_expires_at: Option<Time>,
     payment_link: Option<String>,
+    /// Whether the first code to scan is the address alone: a wallet that reads only half of a token's link would send the
+    /// money to the token's contract (R27).
+    #[serde(skip)]
+    scans_address: bool,
     coins: Vec<CoinLine>,
     transfers: Vec<TransferLine>,
+    may_come_back: bool,
     late: bool,
     ended: bool,
     expires_at: Time,
@@ -181,7 +190,9 @@ impl PayView {
             kyc_method: request.kyc_method,
             allow_bankid: request.allow_bankid,
             amount_due_usd: Usd(terms.due()),
+            fee_usd: fee_in_total(payment).map(Usd),
             amount_received_usd: Usd(payment.received()),
+            on_its_way_usd: Usd(on_its_way(payment)),
             still_due_usd: Usd(payment.still_due()),
             overpaid_usd: Usd(payment.overpaid()),
             selected_coin: selection.map(|selected| selected.coin.to_string()),
@@ -191,8 +202,10 @@ impl PayView {
             rate_usd: quote.map(|quote| quote.rate.to_string()),
             rate_expires_at: quote.map(|quote| Time(quote.until)),
             payment_link: held.and_then(|quote| payment_link(payment, chains, quote)),
+            scans_address: selection.is_some_and(|selected| is_token(chains, &selected.coin)),
             coins: coin_lines(payment, chains, offered, step),
             transfers: payment.transfers().map(|transfer| TransferLine::new(payment, transfer)).collect(),
+            may_come_back: may_come_back(payment, now),
             late: payment.has_late_money(),
             ended: step == Step::End,
             expires_at: Time(terms.expires_at()),
@@ -203,6 +216,31 @@ impl PayView {
         view.server_time = Time(payment.local(now));
         Ok(view)
     }
+}
+
+/// The fee, where it is part of what the payer owes (R14).
+fn fee_in_total(payment: &Payment) -> Option<Cents> {
+    let terms = payment.terms();
+    let is_payers = terms.request.fee_paid_by == FeePaidBy::Payer && terms.fee.usd > Cents::ZERO;
+    is_payers.then_some(terms.fee.usd)
+}
+
+/// What was sent and does not count yet: the rest of what is due, so that the page's three sums always add up to it.
+fn on_its_way(payment: &Payment) -> Cents {
+    payment.terms().due().minus(payment.still_due()).minus(payment.received())
+}
+
+/// Whether a transfer that the network took back may still be confirmed: who sent again at once might pay twice (R27).
+fn may_come_back(payment: &Payment, now: Timestamp) -> bool {
+    payment.still_due() > Cents::ZERO
+        && payment.transfers().any(|transfer| match transfer.standing() {
+            Standing::Lost { at, .. } => payment.local(now) < at.plus(AWAITED_SECONDS),
+            Standing::Unconfirmed { .. } | Standing::InBlock { .. } | Standing::Replaced => false,
+        })
+}
+
+fn is_token(chains: &Chains, coin: &CoinId) -> bool {
+    chains.coin(coin).is_some_and(|(_, coin)| coin.asset != Asset::Native)
 }
 
 impl TransferLine {

@@ -4,7 +4,9 @@
 mod tests;
 
 use askama::Template;
-use lambda_http::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use lambda_http::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
@@ -14,7 +16,7 @@ use crate::moment::Timestamp;
 use crate::pay::{
     ClaimPage, Message, PayPage, PayView, can_choose, content_security_policy, unframed_policy,
 };
-use crate::payment::Payment;
+use crate::payment::{Code, Payment};
 
 /// What the page may ask of the browser: to write an amount to the clipboard.
 const PERMISSIONS: &str =
@@ -41,7 +43,27 @@ pub async fn view_after(app: &App, chosen: &Chosen, now: Timestamp) -> http::Res
 
 /// The JSON that keeps a page current.
 pub fn state(view: &PayView) -> http::Result {
-    Ok(Reply::ok(view)?.with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+    Ok(readable_anywhere(Reply::ok(view)?).with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+}
+
+/// 303 to a payment's page.
+pub fn back_to(code: Code) -> http::Result {
+    Reply::see_other(&format!("/pay/{code}")).map(readable_anywhere)
+}
+
+/// May be read from any origin, for it needs no credentials (R27): a frame with `sandbox` has an origin of its own, and a
+/// shop with `Cross-Origin-Embedder-Policy: require-corp` frames only what allows it and has that policy too.
+fn readable_anywhere(reply: Reply) -> Reply {
+    reply
+        .with(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
+        .with(
+            HeaderName::from_static("cross-origin-embedder-policy"),
+            HeaderValue::from_static("require-corp"),
+        )
+        .with(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        )
 }
 
 /// The page itself.
@@ -96,7 +118,7 @@ pub fn claim_refusal(error: ApiError, request_id: &str) -> Reply {
 }
 
 fn html(status: StatusCode, page: &impl Template) -> http::Result {
-    html_with(status, page, content_security_policy())
+    html_with(status, page, content_security_policy()).map(readable_anywhere)
 }
 
 fn html_with(status: StatusCode, page: &impl Template, policy: String) -> http::Result {

@@ -1,5 +1,6 @@
 //! A real browser for tests: chromium, driven by chromedriver, with nothing of anybody's in its profile.
 
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
 use std::process::Stdio;
@@ -145,6 +146,28 @@ impl Browser {
         let script = "return document.body ? document.body.innerText : ''";
         let shown = self.client.execute(script, Vec::new()).await;
         shown.is_ok_and(|shown| shown.as_str().is_some_and(|shown| shown.contains(text)))
+    }
+
+    /// The text of the QR code that the element shows, as a scanner in front of the screen reads it; `None` where it
+    /// cannot be read.
+    pub async fn scan(&self, css: &str) -> Option<String> {
+        // A picture shows no more of an element than the window does.
+        self.element(css).await;
+        self.run(&format!("document.querySelector('{css}').scrollIntoView({{ block: 'center' }}); return 0"))
+            .await;
+        let picture = self.element(css).await.screenshot().await.unwrap();
+        let mut decoder = png::Decoder::new(Cursor::new(picture));
+        decoder.set_transformations(png::Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut pixels).unwrap();
+        let (width, height) = (usize::try_from(frame.width).unwrap(), usize::try_from(frame.height).unwrap());
+        let (line, samples) = (frame.line_size, frame.color_type.samples());
+        // Black and white: any one channel tells.
+        let rows: Vec<&[u8]> = pixels.chunks(line).collect();
+        let brightness = |x: usize, y: usize| rows[y].chunks(samples).nth(x).map_or(0, |pixel| pixel[0]);
+        let mut seen = rqrr::PreparedImage::prepare_from_greyscale(width, height, brightness);
+        seen.detect_grids().first()?.decode().ok().map(|(_, text)| text)
     }
 
     /// Runs a script on the page.

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Html;
 use axum::routing::get;
 use fantoccini::key::Key;
@@ -119,7 +120,7 @@ async fn r27_the_page_works_in_a_shops_frame() {
     visit(async |browser| {
         let world = World::start().await;
         let (code, url) = world.approved().await;
-        browser.open(&shop_with_frame(&url).await).await;
+        browser.open(&shop_with_frame(&url, "", &[]).await).await;
         browser.element("iframe").await.enter_frame().await.unwrap();
         assert!(fits(browser).await);
         mark(browser).await;
@@ -136,11 +137,124 @@ async fn r27_the_page_works_in_a_shops_frame() {
     .await;
 }
 
+/// A frame with an origin of its own, and a shop's page that shares memory between threads.
+#[tokio::test]
+async fn r27_c5_the_page_works_in_a_sandbox_and_where_embedders_must_be_allowed() {
+    let sandbox = r#"sandbox="allow-scripts allow-forms""#;
+    let isolated =
+        [("cross-origin-embedder-policy", "require-corp"), ("cross-origin-opener-policy", "same-origin")];
+    for (attributes, headers) in [(sandbox, &[][..]), ("", &isolated), (sandbox, &isolated)] {
+        visit(async |browser| {
+            let world = World::start().await;
+            let (code, url) = world.approved().await;
+            browser.open(&shop_with_frame(&url, attributes, headers).await).await;
+            browser.element("iframe").await.enter_frame().await.unwrap();
+            browser.click("#coin-ETH").await;
+            browser.element("#copy-address").await;
+            mark(browser).await;
+            world.play(&code, "pay").await;
+            browser.shows("The payment is complete").await;
+            assert!(is_marked(browser).await, "the page followed by itself");
+            assert!(!browser.is_shown("Scan with your wallet").await);
+            world.local.shutdown().await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn r27_c9_codes_can_be_scanned_on_a_narrow_phone_at_200_percent_text() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
+        browser.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+        for coin in ["ETH", "USDC", "BTC"] {
+            let (code, url) = world.approved().await;
+            let scenario = json!({ "scenario": "choose_coin", "coin": coin });
+            let payment = world.shop.simulate(&code, &scenario).await;
+            browser.open(&url).await;
+            browser.element("#copy-address").await;
+            let address = text(&payment["wallet_address"]);
+            let link = browser.element("#open-wallet").await.attr("href").await.unwrap().unwrap();
+            let expected = if coin == "USDC" { &address } else { &link };
+            for percent in ["100%", "200%"] {
+                browser
+                    .run(&format!("document.documentElement.style.fontSize = '{percent}'; return 0"))
+                    .await;
+                assert!(fits(browser).await && nothing_is_cut_off(browser).await, "{coin} {percent}");
+                let scanned = browser.scan("figure svg").await;
+                assert_eq!(scanned.as_ref(), Some(expected), "{coin} {percent}");
+            }
+            if coin == "USDC" {
+                browser.click("#wallet-link summary").await;
+                assert_eq!(browser.scan("#wallet-link svg").await, Some(link));
+            }
+        }
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+/// Whether the card shows all of what is in it: it hides what sticks out.
+async fn nothing_is_cut_off(browser: &Browser) -> bool {
+    let script = "const card = document.querySelector('main').getBoundingClientRect(); \
+        const parts = [...document.querySelectorAll('main *')].map((one) => one.getBoundingClientRect()); \
+        return parts.every((one) => one.left >= card.left - 1 && one.right <= card.right + 1)";
+    browser.run(script).await == true
+}
+
+#[tokio::test]
+async fn c11_what_could_not_be_copied_is_not_said_to_be() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.approved().await;
+        let payment = world.shop.simulate(&code, &json!({ "scenario": "choose_coin", "coin": "ETH" })).await;
+        browser.open(&url).await;
+        browser.element("#copy-address").await;
+        let refuse = "Object.defineProperty(navigator, 'clipboard', { value: { writeText: () => Promise.reject() } }); \
+            document.execCommand = () => false; return 0";
+        browser.run(refuse).await;
+        browser.click("#copy-address").await;
+        until("it says so", async || browser.text("#copy-address").await == "Selected").await;
+        let selected = browser.run("return getSelection().toString().trim()").await;
+        assert_eq!(selected, payment["wallet_address"]);
+        assert!(!browser.is_shown("Copied").await);
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn c10_who_is_refused_a_coin_and_loads_the_address_again_comes_to_the_page() {
+    visit(async |browser| {
+        let world = World::start().await;
+        let (code, url) = world.approved().await;
+        browser.open(&url).await;
+        browser.element("#coin-ETH").await;
+        browser.run("document.getElementById('payment').dataset.ended = ''; return 0").await;
+        world.shop.cancel(&code).await;
+        browser.click("#coin-ETH").await;
+        browser.shows("Payment is cancelled").await;
+        let refused_at = browser.run("return location.href").await;
+        assert!(refused_at.as_str().unwrap().ends_with("/coin"));
+        browser.open(refused_at.as_str().unwrap()).await;
+        browser.shows("The shop has withdrawn this payment").await;
+        assert_eq!(browser.run("return location.href").await, url);
+        world.local.shutdown().await;
+    })
+    .await;
+}
+
 /// A shop's page at another site, with the documented frame in it.
-async fn shop_with_frame(url: &str) -> String {
-    let frame = format!(r#"<iframe src="{url}" width="100%" height="700" frameborder="0"></iframe>"#);
+async fn shop_with_frame(url: &str, attributes: &str, headers: &[(&'static str, &'static str)]) -> String {
+    let frame =
+        format!(r#"<iframe src="{url}" width="100%" height="700" frameborder="0" {attributes}></iframe>"#);
     let page = Html(format!("<!DOCTYPE html><title>Shop</title><h1>Shop</h1>{frame}"));
-    let router = Router::new().fallback(get(async move || page));
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+    let router = Router::new().fallback(get(async move || (headers, page)));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -167,7 +281,7 @@ async fn r27_the_keyboard_alone_chooses_a_coin() {
         browser.press(Key::Enter).await;
         browser.element("#copy-address").await;
         assert_eq!(world.shop.get(&code).await["selected_coin"], "USDC");
-        tab_to(browser, "open-wallet").await;
+        tab_to(browser, "copy-address").await;
         world.local.shutdown().await;
     })
     .await;

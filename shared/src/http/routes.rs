@@ -27,7 +27,7 @@ impl Route {
 }
 
 /// All routes; whatever else is called gets `no-route`.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 22] = [
     route("POST", "/api/v1/payments", "create-payment"),
     route("GET", "/api/v1/payments", "list-payments").takes(&[
         "status",
@@ -54,6 +54,7 @@ pub const ROUTES: [Route; 21] = [
     route("GET", "/pay/{code}", "pay-page"),
     route("GET", "/pay/{code}/state", "payment-state"),
     route("POST", "/pay/{code}/coin", "choose-coin"),
+    route("GET", "/pay/{code}/coin", "choose-coin"),
     route("GET", "/refund/{code}/{secret}", "refund-page"),
     route("POST", "/refund/{code}/{secret}", "refund-page"),
 ];

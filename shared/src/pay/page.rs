@@ -1,11 +1,12 @@
 //! The pay page's HTML, its one style and its one script, and the policy that lets a browser run nothing else.
 
+use std::fmt::Display;
+
 use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use qrcode::render::svg;
 use qrcode::types::QrError;
-use qrcode::{EcLevel, QrCode};
+use qrcode::{Color, EcLevel, QrCode};
 use sha2::{Digest, Sha256};
 
 use super::{PayView, Step};
@@ -23,6 +24,9 @@ pub(super) const SCRIPT: &str = include_str!("../../templates/pay/script.js");
 /// A description longer than this is folded away, so that address and amount stay in sight.
 const DESCRIPTION_SHOWN: usize = 140;
 
+/// Modules of white around a QR code, without which scanners do not find it (ISO/IEC 18004).
+const QUIET_ZONE: usize = 4;
+
 const HOUR_SECONDS: u64 = 60 * 60;
 
 /// The page of one payment.
@@ -31,6 +35,8 @@ const HOUR_SECONDS: u64 = 60 * 60;
 pub struct PayPage<'a> {
     view: &'a PayView,
     qr: Option<String>,
+    /// The link of a token as a second code, for wallets that read all of it.
+    link_qr: Option<String>,
     fixed_rates: bool,
 }
 
@@ -49,8 +55,13 @@ pub struct Message<'a> {
 impl<'a> PayPage<'a> {
     /// The page for `view`; `fixed_rates` says that prices follow no market.
     pub fn new(view: &'a PayView, fixed_rates: bool) -> Result<PayPage<'a>, QrError> {
-        let qr = view.payment_link.as_deref().map(qr_code).transpose()?;
-        Ok(PayPage { view, qr, fixed_rates })
+        let link = view.payment_link.as_deref();
+        let (first, second) = match view.wallet_address.as_deref() {
+            Some(address) if view.scans_address => (link.map(|_| address), link),
+            Some(_) | None => (link, None),
+        };
+        let (qr, link_qr) = (first.map(qr_code).transpose()?, second.map(qr_code).transpose()?);
+        Ok(PayPage { view, qr, link_qr, fixed_rates })
     }
 
     /// The payment's state in a few words: heading, browser's title and what a screen reader announces.
@@ -61,6 +72,9 @@ impl<'a> PayPage<'a> {
                 KycStatus::Rejected => "Your identity could not be verified",
                 KycStatus::NotStarted | KycStatus::InProgress | KycStatus::Approved => "Verify your identity",
             },
+            Step::Choose | Step::Send | Step::Renew if self.view.may_come_back => {
+                "The network took your transfer back"
+            }
             Step::Choose => "Choose how to pay",
             Step::Send if self.part_came() => "Send the rest",
             Step::Send => "Send your payment",
@@ -81,6 +95,21 @@ impl<'a> PayPage<'a> {
     /// Whether some of what is due was sent already, counted or not.
     fn part_came(&self) -> bool {
         self.view.still_due_usd != self.view.amount_due_usd
+    }
+
+    /// Whether the payer might send again what may still come back.
+    fn asks_again(&self) -> bool {
+        self.view.may_come_back
+            && match self.view.step {
+                Step::Choose | Step::Send | Step::Renew => true,
+                Step::Verify | Step::Confirm | Step::Close | Step::End => false,
+            }
+    }
+
+    /// Whether there is still something that the payer can do before the payment's time is over.
+    fn is_open(&self) -> bool {
+        let is_stuck = self.view.kyc_status == KycStatus::Rejected && self.view.kyc_attempts_left == 0;
+        !self.view.ended && self.view.step != Step::Close && !is_stuck
     }
 
     fn is_paid(&self) -> bool {
@@ -159,12 +188,41 @@ fn left(seconds: u64) -> String {
     }
 }
 
-/// The link as an SVG image that can stand in a page.
-fn qr_code(link: &str) -> Result<String, QrError> {
-    let code = QrCode::with_error_correction_level(link, EcLevel::M)?;
-    let document = code.render::<svg::Color>().module_dimensions(1, 1).build();
-    let start = document.find("<svg").unwrap_or(0);
-    Ok(document.get(start..).unwrap_or_default().replacen("<svg ", "<svg aria-hidden=\"true\" ", 1))
+/// An amount for people to read: `250,000.00`.
+pub(super) fn grouped(amount: &impl Display) -> String {
+    let text = amount.to_string();
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (place, digit) in (0..whole.len()).rev().zip(whole.chars()) {
+        grouped.push(digit);
+        if place > 0 && place.is_multiple_of(3) {
+            grouped.push(',');
+        }
+    }
+    grouped + rest
+}
+
+/// A text as a QR code: an SVG image that can stand in a page, a path for each run of dark modules.
+pub(super) fn qr_code(text: &str) -> Result<String, QrError> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::M)?;
+    let (width, modules) = (code.width(), code.into_colors());
+    let mut runs = Vec::new();
+    for (y, row) in (QUIET_ZONE..).zip(modules.chunks(width)) {
+        let mut x = QUIET_ZONE;
+        for run in row.chunk_by(|one, next| one == next) {
+            if run.first() == Some(&Color::Dark) {
+                let length = run.len();
+                runs.push(format!("M{x} {y}h{length}v1h-{length}z"));
+            }
+            x = x.saturating_add(run.len());
+        }
+    }
+    let path = runs.concat();
+    let size = width.saturating_add(QUIET_ZONE).saturating_add(QUIET_ZONE);
+    Ok(format!(
+        "<svg aria-hidden=\"true\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {size} {size}\" \
+         shape-rendering=\"crispEdges\"><path fill=\"#fff\" d=\"M0 0h{size}v{size}H0z\"/><path d=\"{path}\"/></svg>"
+    ))
 }
 
 /// The policy for a payment's page: only its own style and script, by their hashes, and calls to where it came from.

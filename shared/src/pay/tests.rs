@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::page::{grouped, qr_code};
 use super::*;
 use crate::money::BasisPoints;
 use crate::payment::tests::arb_payment;
@@ -24,6 +25,9 @@ const CONFIRMATIONS: u32 = 12;
 
 /// The most that a page may weigh besides its QR code.
 const PAGE_BYTES: usize = 20_000;
+
+/// The most that a QR code may weigh.
+const CODE_BYTES: usize = 9_000;
 
 fn at(seconds: u64) -> Timestamp {
     CREATED.plus(seconds)
@@ -126,6 +130,16 @@ fn page(payment: &Payment, now: Timestamp) -> String {
     PayPage::new(&view(payment, now), false).unwrap().render().unwrap()
 }
 
+/// Sent in full, mined, and then no longer in any block.
+fn taken_back(payment: &Payment) -> Payment {
+    let sent = sent(payment, 100, 3, 120);
+    let known = sent.transfers().last().unwrap();
+    let standing = Standing::Lost { block: known.first_block(), at: at(200) };
+    let movement = known.movement().clone();
+    let report = Report { movement, sequence: Sequence(9), at: at(200), standing, rates: vec![] };
+    sent.apply(Event::Reported(report), at(200)).unwrap()
+}
+
 fn closed(payment: &Payment) -> Payment {
     let windows = vec![Window { chain: ChainId::new("ethereum").unwrap(), height: 1_000 }];
     payment.apply(Event::Expire { windows, complete: true }, at(LIFETIME_SECONDS + 60)).unwrap()
@@ -146,6 +160,7 @@ fn stories() -> Vec<(&'static str, Payment, Timestamp, &'static str)> {
         ("verify-test", payment(Test, "Order #1234", None), at(5), "approve_identity"),
         ("verify-begun", identity(&[Start]), at(5), "You have begun to identify yourself"),
         ("verify-review", identity(&[Start, Submit]), at(5), "nothing more for you to do"),
+        ("verify-no-attempts", identity(&[Start, Submit, Reject].repeat(3)), at(5), "No attempts are left"),
         ("verify-rejected", identity(&[Start, Submit, Reject]), at(5), "2 attempts are left"),
         ("choose", approved(Live), at(30), "≈ 0.020767 ETH"),
         ("choose-test", approved(Test), at(30), "≈ 50.479 USDC"),
@@ -158,8 +173,15 @@ fn stories() -> Vec<(&'static str, Payment, Timestamp, &'static str)> {
             "send-rest",
             choose(&sent(&eth, 60, CONFIRMATIONS, 120), "ETH", 200),
             at(210),
-            "30.29 of 50.49 USD counted",
+            "30.29 of 50.49 USD counted, 20.20 USD still to pay",
         ),
+        (
+            "send-rest-coming",
+            sent(&eth, 40, 3, 120),
+            at(180),
+            "0.00 of 50.49 USD counted, 20.19 USD on the way, 30.30",
+        ),
+        ("taken-back", taken_back(&eth), at(240), "Please do not send it again"),
         ("confirm", sent(&eth, 100, 3, 120), at(180), "3 of 12 confirmations"),
         ("close", eth.clone(), at(LIFETIME_SECONDS), "Please send nothing any more"),
         ("paid", sent(&eth, 100, CONFIRMATIONS, 120), at(300), "The payment is complete"),
@@ -188,10 +210,9 @@ fn r27_every_state_has_its_page() {
         assert!(page.contains(words), "{name} does not say {words:?}");
         assert_eq!(page.contains("data-ended"), !payment.status(now).is_open(), "{name}");
         assert_eq!(page.contains("<strong>TEST</strong>"), !payment.is_live(), "{name}");
-        let without_qr = page
-            .find("<figure>")
-            .map_or(page.len(), |start| page.len() - (page.find("</figure>").unwrap() - start));
-        assert!(without_qr < PAGE_BYTES, "{name} weighs {without_qr} bytes");
+        let codes: usize = page.split("<svg ").skip(1).map(|rest| rest.find("</svg>").unwrap()).sum();
+        assert!(page.len() - codes < PAGE_BYTES, "{name} weighs {} bytes", page.len() - codes);
+        assert!(codes < 2 * CODE_BYTES, "{name} has codes of {codes} bytes");
     }
 }
 
@@ -245,8 +266,8 @@ fn the_state_shows_these_fields_and_nothing_of_the_merchant() {
     assert_eq!(
         names(&state),
         "short_code title description livemode status step kyc_status kyc_attempts_left kyc_method allow_bankid \
-         amount_due_usd amount_received_usd still_due_usd overpaid_usd selected_coin network wallet_address \
-         coin_amount rate_usd rate_expires_at payment_link coins transfers late ended expires_at server_time fingerprint"
+         amount_due_usd fee_usd amount_received_usd on_its_way_usd still_due_usd overpaid_usd selected_coin network wallet_address \
+         coin_amount rate_usd rate_expires_at payment_link coins transfers may_come_back late ended expires_at server_time fingerprint"
     );
     assert_eq!(names(&state["coins"][0]), "coin network rate_usd estimate");
     assert_eq!(
@@ -254,7 +275,7 @@ fn the_state_shows_these_fields_and_nothing_of_the_merchant() {
         "coin network tx_id amount credited_usd state confirmations confirmations_required late"
     );
     let shown = [state.to_string(), page(&payment, at(130))].concat();
-    for secret in ["80 %", "internal_note", "northwind", "fee", &payment.id().to_string()] {
+    for secret in ["80 %", "internal_note", "northwind", &payment.id().to_string()] {
         assert!(!shown.contains(secret), "{secret}");
     }
 }
@@ -264,7 +285,7 @@ fn r11_the_state_writes_money_and_moments_like_the_api() {
     let payment = chosen(Mode::Live, "ETH");
     let text = serde_json::to_string(&view(&payment, at(90))).unwrap();
     let state = state(&payment, at(90));
-    assert!(text.contains(r#""amount_due_usd":50.49,"amount_received_usd":0.00,"#));
+    assert!(text.contains(r#""amount_due_usd":50.49,"fee_usd":0.50,"amount_received_usd":0.00,"#));
     assert_eq!(state["rate_expires_at"], Value::from(at(60 + QUOTE_SECONDS).to_string()));
     assert_eq!(state["coin_amount"], "0.02076778");
 }
@@ -283,6 +304,67 @@ fn a_live_link_names_the_live_chain_and_a_test_link_the_test_chain() {
         link(Mode::Test, "USDC"),
         format!("ethereum:{TOKEN}@11155111/transfer?address={ADDRESS}&uint256={usdc}")
     );
+}
+
+/// Wallets that read half of a token's link take the contract for the recipient (c4).
+#[test]
+fn r27_the_first_code_of_a_token_is_the_address_alone() {
+    let figure = |text: &str| format!("<figure>{}", qr_code(text).unwrap());
+    for mode in [Mode::Live, Mode::Test] {
+        let usdc = chosen(mode, "USDC");
+        let (shown, view) = (page(&usdc, at(90)), view(&usdc, at(90)));
+        let link = view.payment_link.as_deref().unwrap();
+        let (first, second) = (shown.find(&figure(ADDRESS)).unwrap(), shown.find(&figure(link)).unwrap());
+        let label = shown.find("Not every wallet reads all of this link").unwrap();
+        assert!(first < label && label < second && second < shown.find(r#"id="open-wallet""#).unwrap());
+        let eth = chosen(mode, "ETH");
+        let link = state(&eth, at(90))["payment_link"].as_str().unwrap().to_owned();
+        assert_eq!(page(&eth, at(90)).matches("<figure>").count(), 1);
+        assert!(page(&eth, at(90)).contains(&figure(&link)));
+    }
+}
+
+#[test]
+fn r27_who_sees_a_transfer_taken_back_is_told_so_before_how_to_send_again() {
+    let payment = taken_back(&chosen(Mode::Live, "ETH"));
+    let shown = page(&payment, at(240));
+    let told = shown.find("The network took your transfer back</h2>").unwrap();
+    assert!(told < shown.find(r#"<details id="again">"#).unwrap());
+    assert!(shown.find(r#"<details id="again">"#).unwrap() < shown.find("Send exactly").unwrap());
+    let given_up = at(200 + AWAITED_SECONDS);
+    assert!(!page(&payment, given_up).contains("took your transfer back"), "nobody waits for ever");
+}
+
+#[test]
+fn c11_who_can_do_nothing_more_is_not_told_how_long_the_payment_is_open() {
+    let told = |name: &str| {
+        let story = stories().into_iter().find(|(story, ..)| *story == name).unwrap();
+        page(&story.1, story.2).contains("Open for another")
+    };
+    assert!(told("verify-rejected") && told("send-eth"));
+    assert!(!told("verify-no-attempts") && !told("close") && !told("paid"));
+}
+
+#[test]
+fn c11_a_fee_in_the_total_is_named_and_one_that_the_merchant_pays_is_not() {
+    assert!(page(&approved(Mode::Live), at(30)).contains("includes a payment fee of 0.50 USD"));
+    let payment = approved(Mode::Live);
+    let mut terms = payment.terms().clone();
+    terms.request.fee_paid_by = FeePaidBy::Merchant;
+    let merchants = Payment::new(payment.id(), payment.merchant().clone(), Mode::Live, terms);
+    assert_eq!(state(&merchants, at(30))["fee_usd"], Value::Null);
+    assert!(!page(&merchants, at(30)).contains("fee of"));
+}
+
+#[test]
+fn c11_large_amounts_are_written_in_groups() {
+    let written = |cents| grouped(&Usd(Cents(cents)));
+    assert_eq!(written(25_000_000), "250,000.00");
+    assert_eq!(
+        (written(99_999), written(100_000), written(1)),
+        ("999.99".into(), "1,000.00".into(), "0.01".into())
+    );
+    assert_eq!(written(99_999_999_999), "999,999,999.99");
 }
 
 #[test]

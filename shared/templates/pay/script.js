@@ -77,20 +77,23 @@
 
   const copy = async (button) => {
     const text = button.dataset.copy;
+    let copied = true;
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Frames often may not use the clipboard by its own interface; a selection can be copied anywhere.
+      // Frames often may not use the clipboard by its own interface; a selection can be copied nearly anywhere.
       const field = document.createElement("textarea");
       field.value = text;
       button.after(field);
       field.select();
-      document.execCommand("copy");
+      copied = document.execCommand("copy");
       field.remove();
       button.focus();
     }
-    button.textContent = "Copied";
-    document.getElementById("announcement").textContent = "Copied";
+    // What could not be copied is selected, so that one key does it.
+    if (!copied) getSelection().selectAllChildren(button.parentElement.querySelector(".value"));
+    button.textContent = copied ? "Copied" : "Selected";
+    document.getElementById("announcement").textContent = copied ? "Copied" : "Could not be copied, but is selected";
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   };
 
