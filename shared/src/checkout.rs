@@ -5,8 +5,10 @@ use crate::app::App;
 use crate::chain::address::{AddressError, ExtendedKey};
 use crate::chain::{Chain, ChainId, Coin, CoinId, Family};
 use crate::http::{ApiError, Result};
+use crate::json::Usd;
 use crate::moment::Timestamp;
-use crate::pay::OfferedCoin;
+use crate::money::{Rate, Units};
+use crate::pay::{NotOffered, OfferedCoin, Offers};
 use crate::payment::{Code, Event, GivenAddress, InvalidParameter, Mode, Offer, Payment};
 use crate::store::{Found, Market, Watched};
 
@@ -28,35 +30,66 @@ pub struct Chosen {
     pub market: Market,
 }
 
-/// The coins that `payment` can be paid in now, in the order of the settings. A coin without a rate is not offered.
-pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Vec<OfferedCoin>> {
+/// The coins that `payment` can be paid in now, and why not in the others.
+pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Offers> {
     let account =
         app.accounts.known(&app.store, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
     if account.state == AccountState::Disabled {
-        return Ok(Vec::new());
+        return Ok(Offers::default());
     }
     let chains: Vec<ChainId> = app.settings.chains.iter().map(|chain| chain.id.clone()).collect();
     Ok(offers_in(&app.store.market(&chains, now).await?, app, &account, payment))
 }
 
 /// The same after a choice, by the market of that choice: nothing is read again.
-pub async fn offers_after(app: &App, chosen: &Chosen, now: Timestamp) -> Result<Vec<OfferedCoin>> {
+pub async fn offers_after(app: &App, chosen: &Chosen, now: Timestamp) -> Result<Offers> {
     let payment = &chosen.payment;
     let account =
         app.accounts.known(&app.store, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
     Ok(offers_in(&chosen.market, app, &account, payment))
 }
 
-fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment) -> Vec<OfferedCoin> {
-    let coins = app.settings.chains.coins().filter(|(chain, coin)| {
-        let reachable = xpub(app, account, payment.mode(), chain.family).is_some();
-        reachable && is_watched(payment, chain, market) && payment.accepts(coin.minimum)
-    });
-    let offered = |(chain, coin): (&Chain, &Coin)| {
-        let rate = payment.terms().rate(market.rate(&coin.rate_symbol).ok()?);
-        Some(OfferedCoin { coin: coin.id.clone(), chain: chain.id.clone(), rate })
-    };
-    coins.filter_map(offered).collect()
+fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment) -> Offers {
+    let mut offers = Offers::default();
+    for (chain, coin) in app.settings.chains.coins() {
+        match accepted_rate(market, app, account, payment, chain, coin) {
+            Ok(rate) => offers.coins.push(OfferedCoin {
+                coin: coin.id.clone(),
+                chain: chain.id.clone(),
+                rate: payment.terms().rate(rate),
+            }),
+            Err(why) => offers.refused.push((coin.id.clone(), why)),
+        }
+    }
+    offers
+}
+
+/// The market's rate at which a coin is offered, or why it is not: the one place that decides it.
+fn accepted_rate(
+    market: &Market,
+    app: &App,
+    account: &Account,
+    payment: &Payment,
+    chain: &Chain,
+    coin: &Coin,
+) -> std::result::Result<Rate, NotOffered> {
+    if xpub(app, account, payment.mode(), chain.family).is_none() {
+        return Err(NotOffered::NoExtendedKey);
+    }
+    if !payment.accepts(coin.minimum) {
+        return Err(NotOffered::BelowMinimum { least: format!("{} USD", Usd(coin.minimum)) });
+    }
+    is_watched(payment, chain, market)?;
+    let rate = market.rate(&coin.rate_symbol).map_err(NotOffered::NoRate)?;
+    let (least, price) = (chain.family.least(), payment.terms().rate(rate));
+    // An amount that no number holds is refused as that, when it is chosen.
+    let is_dust = Units::worth(payment.still_due(), price, coin.decimals).is_ok_and(|units| units < least);
+    if is_dust {
+        return Err(NotOffered::BelowMinimum {
+            least: format!("{} {}", least.display(coin.decimals), coin.id),
+        });
+    }
+    Ok(rate)
 }
 
 /// Chooses a coin for the payment under `code`, or renews its quote.
@@ -75,17 +108,11 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
     if account.state == AccountState::Disabled {
         return Err(ApiError::AccountDisabled);
     }
-    if !payment.accepts(coin.minimum) {
-        return Err(not_offered());
-    }
     let family: Vec<ChainId> =
         app.settings.chains.of_family(chain.family).map(|chain| chain.id.clone()).collect();
     let market = app.store.market(&family, now).await?;
-    if !is_watched(payment, chain, &market) {
-        return Err(ApiError::NotWatched);
-    }
-    let unpriced = |why| ApiError::NoRate { coin: coin.id.clone(), why };
-    let rate = market.rate(&coin.rate_symbol).map_err(unpriced)?;
+    let refused = |why| ApiError::NotOffered { coin: coin.id.clone(), why };
+    let rate = accepted_rate(&market, app, &account, payment, chain, coin).map_err(refused)?;
     let address = match payment.address_of(chain.family.name()) {
         Some(given) => given.clone(),
         None => give_address(app, &account, payment, chain.family, &market).await?,
@@ -98,8 +125,9 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
 }
 
 /// A live coin is offered only where somebody watches: without a watcher its money would never be seen.
-fn is_watched(payment: &Payment, chain: &Chain, market: &Market) -> bool {
-    !payment.is_live() || market.heights.contains_key(&chain.id)
+fn is_watched(payment: &Payment, chain: &Chain, market: &Market) -> std::result::Result<(), NotOffered> {
+    let is_watched = !payment.is_live() || market.heights.contains_key(&chain.id);
+    if is_watched { Ok(()) } else { Err(NotOffered::NotWatched) }
 }
 
 fn not_offered() -> ApiError {

@@ -2,6 +2,7 @@
 //!
 //! Pure, and for the merchant only. It decides nothing: every figure comes from the payment, which is what decides.
 
+mod coin;
 mod quote;
 mod refund;
 mod status;
@@ -16,14 +17,21 @@ use serde::Serialize;
 use crate::chain::Chains;
 use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
+use crate::pay::Offers;
 use crate::payment::Payment;
 
+use coin::CoinLine;
 use quote::QuoteLine;
 use refund::RefundLine;
 use transfer::TransferLine;
 
 /// What the rulings that an explanation cites come to, in a sentence each.
-const RULINGS: [(&str, &str); 10] = [
+const RULINGS: [(&str, &str); 11] = [
+    (
+        "R5",
+        "Every amount that can be created can be paid in at least one coin; a coin has no minimum but what its chain itself \
+         refuses, unless the operator set one.",
+    ),
     ("R14", "What is due is the amount, and the fee as well if the payer pays it."),
     (
         "R15",
@@ -50,7 +58,11 @@ const RULINGS: [(&str, &str); 10] = [
     ),
     ("R22", "A transfer counts once, when it has the confirmations of its coin."),
     ("R23", "Money first seen after the end keeps the status; the merchant accepts it or refunds it."),
-    ("R24", "The server holds no private key of anyone: only the merchant's own wallet can pay."),
+    (
+        "R24",
+        "The server holds no private key of anyone: only the merchant's own wallet can pay. A live coin is \
+         offered only while its chain is watched.",
+    ),
 ];
 
 /// The explanation of one payment at one moment.
@@ -67,6 +79,7 @@ pub struct Explanation {
     quotes: Vec<QuoteLine>,
     transfers: Vec<TransferLine>,
     refunds: Vec<RefundLine>,
+    coins: Vec<CoinLine>,
     sentences: Vec<String>,
     rulings: BTreeMap<&'static str, &'static str>,
 }
@@ -113,8 +126,9 @@ struct ClosedChain {
 }
 
 impl Explanation {
-    /// Explains `payment` at `now`; the settings' chains say what their confirmation rules are.
-    pub fn new(payment: &Payment, chains: &Chains, now: Timestamp) -> Explanation {
+    /// Explains `payment` at `now`; the settings' chains say what their confirmation rules are, `offers` what it can be paid
+    /// in as long as it is open.
+    pub fn new(payment: &Payment, chains: &Chains, offers: &Offers, now: Timestamp) -> Explanation {
         let mut explanation = Explanation {
             id: payment.id().to_string(),
             short_code: payment.id().code().to_string(),
@@ -130,6 +144,7 @@ impl Explanation {
                 .map(|transfer| TransferLine::new(payment, transfer, chains))
                 .collect(),
             refunds: payment.refunds().map(|refund| RefundLine::new(payment, refund, now)).collect(),
+            coins: coin::lines(offers),
             sentences: Vec::new(),
             rulings: BTreeMap::new(),
         };
@@ -147,7 +162,8 @@ impl Explanation {
         let quotes = self.quotes.iter().map(|line| &line.because);
         let sums = self.amounts.because.iter().chain(&self.window.because);
         let refunds = self.refunds.iter().map(|line| &line.because);
-        [&self.because].into_iter().chain(sums).chain(transfers).chain(refunds).chain(quotes)
+        let coins = self.coins.iter().filter_map(|line| line.because.as_ref());
+        [&self.because].into_iter().chain(sums).chain(transfers).chain(refunds).chain(quotes).chain(coins)
     }
 }
 

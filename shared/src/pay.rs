@@ -4,6 +4,7 @@
 
 mod claim;
 mod link;
+mod offer;
 mod page;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails")]
@@ -13,6 +14,7 @@ mod words;
 
 pub use claim::{ClaimPage, Form};
 pub use link::{link_to, payment_link};
+pub use offer::{NotOffered, OfferedCoin, Offers};
 pub use page::{Message, PayPage, content_security_policy, unframed_policy};
 
 use serde::Serialize;
@@ -21,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::chain::{Asset, Chain, ChainId, Chains, CoinId, Family};
 use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
-use crate::money::{Cents, Decimals, Rate, Units};
+use crate::money::{Cents, Decimals, Units};
 use crate::payment::{
     AWAITED_SECONDS, FeePaidBy, KycMethod, KycStatus, Payment, Standing, Status, Transfer, TransferState,
 };
@@ -31,17 +33,6 @@ const FINGERPRINT_BYTES: usize = 8;
 
 /// Digits of an amount that is only an estimate.
 const ESTIMATE_DIGITS: usize = 5;
-
-/// A coin that can be chosen now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferedCoin {
-    /// The coin.
-    pub coin: CoinId,
-    /// Its chain.
-    pub chain: ChainId,
-    /// The accepted rate now, less the payment's spread.
-    pub rate: Rate,
-}
 
 /// What the payer has to do, or to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -97,6 +88,8 @@ pub struct PayView {
     #[serde(skip)]
     scans_address: bool,
     coins: Vec<CoinLine>,
+    /// Why nothing can be chosen or, once a coin is, why it cannot be chosen again.
+    not_offered: Option<&'static str>,
     transfers: Vec<TransferLine>,
     may_come_back: bool,
     late: bool,
@@ -166,11 +159,11 @@ fn is_overdue(payment: &Payment, now: Timestamp) -> bool {
 }
 
 impl PayView {
-    /// What the payer of `payment` sees at `now`, when `offered` can be chosen.
+    /// What the payer of `payment` sees at `now`, by what is offered.
     pub fn new(
         payment: &Payment,
         chains: &Chains,
-        offered: &[OfferedCoin],
+        offers: &Offers,
         now: Timestamp,
     ) -> Result<PayView, serde_json::Error> {
         let (terms, request) = (payment.terms(), &payment.terms().request);
@@ -203,7 +196,8 @@ impl PayView {
             rate_expires_at: quote.map(|quote| Time(quote.until)),
             payment_link: held.and_then(|quote| payment_link(payment, chains, quote)),
             scans_address: selection.is_some_and(|selected| is_token(chains, &selected.coin)),
-            coins: coin_lines(payment, chains, offered, step),
+            coins: coin_lines(payment, chains, &offers.coins, step),
+            not_offered: not_offered(payment, offers, step).map(NotOffered::code),
             transfers: payment.transfers().map(|transfer| TransferLine::new(payment, transfer)).collect(),
             may_come_back: may_come_back(payment, now),
             late: payment.has_late_money(),
@@ -275,6 +269,15 @@ fn coin_lines(payment: &Payment, chains: &Chains, offered: &[OfferedCoin], step:
         })
     };
     open.filter_map(line).collect()
+}
+
+/// What stands in the way of the payer's next step.
+fn not_offered<'a>(payment: &Payment, offers: &'a Offers, step: Step) -> Option<&'a NotOffered> {
+    match step {
+        Step::Choose => offers.why_none(),
+        Step::Renew => payment.selection().and_then(|selected| offers.why_not(&selected.coin)),
+        Step::Verify | Step::Send | Step::Confirm | Step::Close | Step::End => None,
+    }
 }
 
 /// The network's name; of a test payment the one that its links name, so that nobody takes it for the live one.

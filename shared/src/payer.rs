@@ -4,9 +4,7 @@
 mod tests;
 
 use askama::Template;
-use lambda_http::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use lambda_http::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
@@ -14,7 +12,7 @@ use crate::checkout::{self, Chosen};
 use crate::http::{self, ApiError, Call, Reply};
 use crate::moment::Timestamp;
 use crate::pay::{
-    ClaimPage, Message, PayPage, PayView, can_choose, content_security_policy, unframed_policy,
+    ClaimPage, Message, Offers, PayPage, PayView, can_choose, content_security_policy, unframed_policy,
 };
 use crate::payment::{Code, Payment};
 
@@ -29,21 +27,22 @@ pub async fn payment(app: &App, call: &Call<()>) -> http::Result<Payment> {
 
 /// What its payer sees now. What is offered is read only where there is a choice.
 pub async fn view(app: &App, payment: &Payment, now: Timestamp) -> http::Result<PayView> {
-    let offered = if can_choose(payment, now) { checkout::offers(app, payment, now).await? } else { vec![] };
-    Ok(PayView::new(payment, &app.settings.chains, &offered, now)?)
+    let chooses = can_choose(payment, now);
+    let offers = if chooses { checkout::offers(app, payment, now).await? } else { Offers::default() };
+    Ok(PayView::new(payment, &app.settings.chains, &offers, now)?)
 }
 
 /// What its payer sees after choosing a coin.
 pub async fn view_after(app: &App, chosen: &Chosen, now: Timestamp) -> http::Result<PayView> {
     let payment = &chosen.payment;
-    let offered =
-        if can_choose(payment, now) { checkout::offers_after(app, chosen, now).await? } else { vec![] };
-    Ok(PayView::new(payment, &app.settings.chains, &offered, now)?)
+    let chooses = can_choose(payment, now);
+    let offers = if chooses { checkout::offers_after(app, chosen, now).await? } else { Offers::default() };
+    Ok(PayView::new(payment, &app.settings.chains, &offers, now)?)
 }
 
 /// The JSON that keeps a page current.
 pub fn state(view: &PayView) -> http::Result {
-    Ok(readable_anywhere(Reply::ok(view)?).with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+    Ok(readable_anywhere(Reply::ok(view)?))
 }
 
 /// 303 to a payment's page.
@@ -127,7 +126,6 @@ fn html_with(status: StatusCode, page: &impl Template, policy: String) -> http::
     Ok(Reply::html(status, body)
         .with(CONTENT_SECURITY_POLICY, policy)
         .with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
-        .with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .with(HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS))
         .with(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")))
 }

@@ -7,6 +7,7 @@ mod fee;
 mod id;
 mod identity;
 mod ledger;
+mod metadata;
 mod quote;
 mod refund;
 mod request;
@@ -20,12 +21,13 @@ pub use fee::{Fee, FeeTerms};
 pub use id::{Code, IdempotencyKey, Name, NotAnId, PaymentId, Secret};
 pub use identity::{Identity, IdentityStep, KycStatus};
 pub use ledger::{AWAITED_SECONDS, Lateness};
+pub use metadata::Metadata;
 pub use quote::{QUOTE_SECONDS, Quote, Quotes};
 pub use refund::{
     CLAIM_SECONDS, ClaimHash, ClaimSecret, NotASecret, Refund, RefundReport, RefundStatus, Refundable,
 };
 pub(crate) use refund::{Claim, Confirmation, Earlier, Sighting};
-pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Metadata, Request};
+pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Request};
 pub use status::{Refusal, Status};
 pub use transfer::{
     BlockAt, HELD_RATE_SECONDS, Movement, Price, Report, Sequence, Standing, Transfer, TransferId,
@@ -344,7 +346,8 @@ impl Payment {
             (Some(asked), Some(kept))
                 if there.merchant == self.merchant && asked.key_hash == kept.key_hash =>
             {
-                if asked.request_hash == kept.request_hash {
+                let same = || self.terms.request.is_same_as(&there.terms.request);
+                if asked.request_hash == kept.request_hash || same() {
                     Meeting::SameRequest
                 } else {
                     Meeting::OtherRequest

@@ -61,7 +61,7 @@ pub struct Quotation {
 }
 
 /// Why a coin has no rate now. `Display` completes a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum NoRate {
     /// Too few sources quoted a fresh price.
     #[error("fewer than {LEAST_SOURCES} sources quote a fresh price")]

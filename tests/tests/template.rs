@@ -27,7 +27,10 @@ const RIGHTS: [(&str, &str); 25] = [
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
          AddressesTable PutItem",
     ),
-    ("explain-payment", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    (
+        "explain-payment",
+        "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, ChainsTable BatchGetItem",
+    ),
     (
         "sweep-wallets",
         "AddressesTable Query, PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem",
@@ -241,6 +244,13 @@ fn the_chains_of_the_template_are_ones_the_code_accepts() {
     for function in product().functions {
         Chains::parse(&function.environment["CHAINS"]).unwrap();
     }
+}
+
+/// The one that the operator's command refuses for live money.
+#[test]
+fn c21_the_test_key_of_the_template_is_the_one_that_the_code_knows() {
+    let template = document(&text()).unwrap();
+    assert_eq!(template["Parameters"]["TestXpub"]["Default"], shared::chain::address::TEST_XPUB);
 }
 
 #[test]

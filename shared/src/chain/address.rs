@@ -99,6 +99,10 @@ pub enum AddressError {
     AnyoneCanSpend,
 }
 
+/// The extended public key from which test payments have their addresses unless a deployment names another. It is in the
+/// template for everybody to read, and nobody has the private key.
+pub const TEST_XPUB: &str = "xpub6BemYiVNp19a1c1vL7jZyNBSMfsPJcSRzVWy3L62d74sYA5wskyorjZxedBvh8B9cqMLSHYhQPruxmjqMwijhD9MLtc2KKJ5SLa77hxvq2b";
+
 /// An account's extended public key (`m/44'/60'/0'` for Ethereum, `m/84'/0'/0'` for Bitcoin, `m/84'/2'/0'` for Litecoin):
 /// its addresses are the children `0/i`.
 ///

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::address::{AddressError, AddressKey, EvmAddress, ExtendedKey};
 use super::bitcoin::{Network, bitcoin_script};
 use super::{ChainId, CoinId};
-use crate::money::{Cents, Decimals};
+use crate::money::{Cents, Decimals, Units};
 use crate::payment::Mode;
 
 /// Intervals between blocks are distributed exponentially; one of this many times the mean comes once in 20 years.
@@ -90,6 +90,14 @@ impl Family {
         }
     }
 
+    /// The least that can be sent to an address of ours: nodes pass no output on that costs more to spend than it holds.
+    pub fn least(self) -> Units {
+        match self {
+            Family::Evm { .. } => Units(1),
+            Family::Bitcoin { network, .. } => network.dust(),
+        }
+    }
+
     /// An address given out on chains of the family, as a watch list knows it.
     pub fn address_key(self, address: &str) -> Result<AddressKey, AddressError> {
         match self {
@@ -128,7 +136,7 @@ pub struct Coin {
     pub decimals: Decimals,
     /// The symbol under which price sources know it; two coins may share one.
     pub rate_symbol: String,
-    /// Below this much due, the coin is not offered for a first payment.
+    /// Below this much due, the coin is not offered for a first payment: an operator's own wish, none by default.
     pub minimum: Cents,
 }
 
@@ -294,7 +302,7 @@ struct RawCoin {
     asset: String,
     decimals: u8,
     rate: String,
-    minimum_usd: String,
+    minimum_usd: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -349,8 +357,12 @@ impl RawCoin {
             asset: self.asset().ok_or_else(|| wrong("the asset"))?,
             decimals: Decimals::new(self.decimals).ok_or_else(|| wrong("the decimals"))?,
             rate_symbol: CoinId::new(&self.rate).ok_or_else(|| wrong("the rate"))?.to_string(),
-            minimum: Cents::parse_amount(&self.minimum_usd).map_err(|_| wrong("minimum_usd"))?,
+            minimum: self.minimum().ok_or_else(|| wrong("minimum_usd"))?,
         })
+    }
+
+    fn minimum(&self) -> Option<Cents> {
+        self.minimum_usd.as_deref().map_or(Some(Cents::ZERO), |text| Cents::parse_amount(text).ok())
     }
 
     fn asset(&self) -> Option<Asset> {

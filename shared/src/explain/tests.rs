@@ -19,7 +19,7 @@ fn chains() -> Chains {
 }
 
 fn explain(payment: &Payment, seconds: u64) -> Value {
-    serde_json::to_value(Explanation::new(payment, &chains(), at(seconds))).unwrap()
+    serde_json::to_value(Explanation::new(payment, &chains(), &Offers::default(), at(seconds))).unwrap()
 }
 
 /// Sentences with moments told in seconds since the payment was made: `+60`.
@@ -122,7 +122,7 @@ proptest! {
     fn every_history_can_be_explained_and_every_ruling_that_is_cited_is_told(
         payment in arb_payment(), seconds in 0..2 * LIFETIME_SECONDS,
     ) {
-        let explanation = Explanation::new(&payment, &chains(), at(seconds));
+        let explanation = Explanation::new(&payment, &chains(), &Offers::default(), at(seconds));
         prop_assert_eq!(explanation.status, payment.status(at(seconds)).as_str());
         for conclusion in explanation.conclusions() {
             prop_assert!(conclusion.sentence.ends_with('.'), "{}", conclusion.sentence);

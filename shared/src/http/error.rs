@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Reply;
 use crate::chain::CoinId;
+use crate::pay::NotOffered;
 use crate::payment::{InvalidParameter, Refusal};
-use crate::rates::NoRate;
 use crate::store::StoreError;
 
 /// Why a call fails. `Display` is the `detail` of the answer.
@@ -43,17 +43,17 @@ pub enum ApiError {
     /// The key was used for another request (R9).
     #[error("Idempotency-Key was already used with a different request")]
     IdempotencyKeyReused,
-    /// The coin cannot be quoted now (R20).
-    #[error("{coin} cannot be quoted at the moment: {why}. Try again in a minute")]
-    NoRate {
+    /// The coin cannot be chosen now.
+    #[error("{}", .why.about(Some(.coin)))]
+    NotOffered {
         /// Which.
         coin: CoinId,
-        /// What the sources did.
-        why: NoRate,
+        /// What stands in the way.
+        why: NotOffered,
     },
-    /// No coin at all can be quoted now.
-    #[error("No coin can be quoted at the moment. Try again in a minute")]
-    NothingOffered,
+    /// No coin at all can be chosen now.
+    #[error("{}", .0.as_ref().map_or_else(|| "No coin is configured".to_owned(), |why| why.about(None)))]
+    NothingOffered(Option<NotOffered>),
     /// Nobody looks for money on the coin's chain (R20: a coin that cannot be paid is not offered).
     #[error("This coin cannot be paid at the moment, because its chain is not watched")]
     NotWatched,
@@ -89,9 +89,13 @@ impl ApiError {
             }
             ApiError::Refused(_) => (StatusCode::BAD_REQUEST, "payment_state"),
             ApiError::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
-            ApiError::NoRate { .. } | ApiError::NothingOffered => {
-                (StatusCode::SERVICE_UNAVAILABLE, "rate_unavailable")
+            ApiError::NotOffered { why, .. } | ApiError::NothingOffered(Some(why)) if why.passes() => {
+                (StatusCode::SERVICE_UNAVAILABLE, why.code())
             }
+            ApiError::NotOffered { why, .. } | ApiError::NothingOffered(Some(why)) => {
+                (StatusCode::BAD_REQUEST, why.code())
+            }
+            ApiError::NothingOffered(None) => (StatusCode::SERVICE_UNAVAILABLE, "no_coin"),
             ApiError::NotWatched => (StatusCode::SERVICE_UNAVAILABLE, "chain_not_watched"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ApiError::Internal(_) | ApiError::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -128,8 +132,8 @@ impl ApiError {
             | ApiError::Invalid(_)
             | ApiError::Refused(_)
             | ApiError::IdempotencyKeyReused
-            | ApiError::NoRate { .. }
-            | ApiError::NothingOffered
+            | ApiError::NotOffered { .. }
+            | ApiError::NothingOffered(_)
             | ApiError::NotWatched
             | ApiError::Busy
             | ApiError::Internal(_)

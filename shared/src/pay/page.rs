@@ -152,6 +152,38 @@ impl<'a> PayPage<'a> {
         self.view.coins.iter().filter(|line| Some(line.coin.as_str()) != selected).collect()
     }
 
+    /// Why there is nothing to choose, for people.
+    fn nothing_to_choose(&self) -> &'static str {
+        match self.view.not_offered {
+            Some("no_extended_key") => {
+                "The shop has not said yet where its coins are to be sent, so nothing can be paid here. Please ask the shop."
+            }
+            Some("below_minimum") => {
+                "The amount is too small to be sent in any coin that is offered here. Please ask the shop."
+            }
+            Some("chain_not_watched" | "chain_not_current") => {
+                "The network cannot be watched right now, so what you sent would not be seen. This page tries again by itself."
+            }
+            Some("rate_unavailable") => {
+                "There is no current price for any coin, so nothing can be offered right now. This page tries again by itself."
+            }
+            Some(_) | None => "Nothing can be offered right now. This page tries again by itself.",
+        }
+    }
+
+    /// Why the coin that was chosen cannot be chosen again, for people.
+    fn not_again(&self) -> Option<&'static str> {
+        let why = match self.view.not_offered? {
+            "no_extended_key" => "The shop has not said where this coin is to be sent.",
+            "below_minimum" => "What is left is too small to be sent in this coin.",
+            "chain_not_watched" | "chain_not_current" => {
+                "Its network cannot be watched right now, so what you sent would not be seen."
+            }
+            _ => "There is no current price for this coin. This page tries again by itself.",
+        };
+        Some(why)
+    }
+
     /// What a developer can call next on a test payment.
     fn test_scenarios(&self) -> &'static [&'static str] {
         match self.view.step {

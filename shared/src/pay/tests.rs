@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::page::{grouped, qr_code};
 use super::*;
-use crate::money::BasisPoints;
+use crate::chain::CoinId;
+use crate::money::{BasisPoints, Rate};
 use crate::payment::tests::arb_payment;
 use crate::payment::tests::refunds::given_back;
 use crate::payment::{
@@ -45,6 +46,10 @@ fn chains() -> Chains {
 
 fn rate(coin: &str) -> Rate {
     if coin == "ETH" { "2431.17" } else { "1.0002" }.parse().unwrap()
+}
+
+fn offers(coins: Vec<OfferedCoin>) -> Offers {
+    Offers { coins, refused: Vec::new() }
 }
 
 fn offered() -> Vec<OfferedCoin> {
@@ -119,7 +124,7 @@ fn sent(payment: &Payment, percent: u128, confirmations: u32, seconds: u64) -> P
 }
 
 fn view(payment: &Payment, now: Timestamp) -> PayView {
-    PayView::new(payment, &chains(), &offered(), now).unwrap()
+    PayView::new(payment, &chains(), &offers(offered()), now).unwrap()
 }
 
 fn state(payment: &Payment, now: Timestamp) -> Value {
@@ -267,7 +272,7 @@ fn the_state_shows_these_fields_and_nothing_of_the_merchant() {
         names(&state),
         "short_code title description livemode status step kyc_status kyc_attempts_left kyc_method allow_bankid \
          amount_due_usd fee_usd amount_received_usd on_its_way_usd still_due_usd overpaid_usd selected_coin network wallet_address \
-         coin_amount rate_usd rate_expires_at payment_link coins transfers may_come_back late ended expires_at server_time fingerprint"
+         coin_amount rate_usd rate_expires_at payment_link coins not_offered transfers may_come_back late ended expires_at server_time fingerprint"
     );
     assert_eq!(names(&state["coins"][0]), "coin network rate_usd estimate");
     assert_eq!(
@@ -413,7 +418,7 @@ fn the_fingerprint_changes_with_what_is_visible_and_not_with_time() {
     let at_other_rates = |payment: &Payment| {
         let rate = "3.00".parse().unwrap();
         let moved: Vec<_> = offered().into_iter().map(|offer| OfferedCoin { rate, ..offer }).collect();
-        PayView::new(payment, &chains(), &moved, at(90)).unwrap().fingerprint
+        PayView::new(payment, &chains(), &offers(moved), at(90)).unwrap().fingerprint
     };
     assert_eq!(print(&payment, 90), at_other_rates(&payment));
     assert_ne!(print(&approved(Mode::Live), 90), at_other_rates(&approved(Mode::Live)));
@@ -424,7 +429,8 @@ fn the_fingerprint_changes_with_what_is_visible_and_not_with_time() {
 
 #[test]
 fn a_coin_that_is_configured_no_more_is_still_shown_but_has_no_link() {
-    let view = PayView::new(&chosen(Mode::Live, "ETH"), &Chains::default(), &[], at(90)).unwrap();
+    let view =
+        PayView::new(&chosen(Mode::Live, "ETH"), &Chains::default(), &Offers::default(), at(90)).unwrap();
     assert_eq!((view.payment_link.as_deref(), view.wallet_address.as_deref()), (None, Some(ADDRESS)));
 }
 

@@ -7,6 +7,7 @@ use lambda_http::{Body, Request};
 
 use super::*;
 use crate::chain::CoinId;
+use crate::pay::NotOffered;
 use crate::payment::{Refusal, Status};
 use crate::rates::NoRate;
 
@@ -53,7 +54,7 @@ fn r13_a_refusal_says_why_has_its_word_and_leads_back() {
     assert_eq!((ended.status(), header(&ended, "x-error-code")), (StatusCode::BAD_REQUEST, "payment_state"));
     assert!(ended.body().contains("Payment is paid.") && ended.body().contains(r#"href="/pay/11EDcEAE""#));
     let coin = CoinId::new("ETH").unwrap();
-    let no_rate = refused(ApiError::NoRate { coin, why: NoRate::Disagreement }, CODE);
+    let no_rate = refused(ApiError::NotOffered { coin, why: NotOffered::NoRate(NoRate::Disagreement) }, CODE);
     assert_eq!(no_rate.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(
         no_rate.body().contains("ETH cannot be quoted at the moment: fewer than 2 sources agree on a price.")

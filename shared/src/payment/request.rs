@@ -1,22 +1,20 @@
 //! What a merchant asks for, checked whole before anything happens (R5, R6, R7).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
+use super::metadata::{HALF_A_CHARACTER, Members, Metadata};
 use crate::money::Cents;
 
 /// Characters in a title.
 const MAX_TITLE: usize = 200;
 /// Characters in a description.
 const MAX_DESCRIPTION: usize = 2_000;
-/// Keys in the metadata.
-const MAX_METADATA_KEYS: usize = 50;
-/// Bytes of the metadata as JSON without white space.
-const MAX_METADATA_BYTES: usize = 8 * 1_024;
+/// Characters that are repeated of an unknown field's name.
+const SHOWN_NAME: usize = 50;
 
 /// A checked request, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +54,6 @@ pub enum FeePaidBy {
     /// It is added to what the payer owes.
     Payer,
 }
-
-/// A JSON object as its owner wrote it, without the white space: types, order and digits kept (R6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata(String);
 
 /// A parameter and the rule it broke; the message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,49 +102,11 @@ impl FeePaidBy {
     }
 }
 
-impl Metadata {
-    /// Checks the object and takes the white space out of it.
-    pub fn parse(json: &str) -> Result<Metadata, InvalidParameter> {
-        let invalid = |rule: String| InvalidParameter::new("metadata", rule);
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(json).map_err(|_| invalid("must be an object".to_owned()))?;
-        if object.len() > MAX_METADATA_KEYS {
-            return Err(invalid(format!("must have at most {MAX_METADATA_KEYS} keys")));
-        }
-        let compact = compact(json);
-        if compact.len() > MAX_METADATA_BYTES {
-            return Err(invalid("must be at most 8 KiB as JSON".to_owned()));
-        }
-        Ok(Metadata(compact))
-    }
-
-    /// The object as JSON.
-    pub fn as_json(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Valid JSON without the white space between its tokens.
-fn compact(json: &str) -> String {
-    let (mut in_string, mut escaped) = (false, false);
-    let keep = |character: &char| {
-        let kept = in_string || !matches!(character, ' ' | '\t' | '\n' | '\r');
-        match (in_string, escaped, character) {
-            (true, false, '\\') => escaped = true,
-            (true, false, '"') => in_string = false,
-            (false, _, '"') => in_string = true,
-            (true, true, _) => escaped = false,
-            (true | false, false, _) | (false, true, _) => {}
-        }
-        kept
-    };
-    json.chars().filter(keep).collect()
-}
-
 impl Request {
     /// Reads a request's body.
     pub fn parse(body: &str) -> Result<Request, InvalidParameter> {
         let fields = Fields::parse(body)?;
+        currency(&fields)?;
         Ok(Request {
             title: title(&fields)?,
             amount: fields
@@ -164,7 +120,19 @@ impl Request {
         })
     }
 
-    /// Knows the same request again (R9): over everything, after defaults and rounding.
+    /// Whether both ask for the same (R9), after defaults and rounding.
+    pub fn is_same_as(&self, other: &Request) -> bool {
+        let same_metadata = match (&self.metadata, &other.metadata) {
+            (Some(own), Some(other)) => own.is_same_as(other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_metadata
+            && Request { metadata: None, ..self.clone() } == Request { metadata: None, ..other.clone() }
+    }
+
+    /// What is kept of a request to know it again, over everything as it was written. Requests that differ in how their
+    /// metadata is written have different hashes; versions that know no more than the hash compare by it alone.
     pub fn hash(&self) -> [u8; 32] {
         let parts = [
             self.title.as_str(),
@@ -184,6 +152,14 @@ impl Request {
     }
 }
 
+/// Amounts are in dollars, whoever sends one in anything else is not misunderstood (R5).
+fn currency(fields: &Fields) -> Result<(), InvalidParameter> {
+    let rule = "must be `USD`";
+    let currency: Option<String> = fields.get("currency", rule)?;
+    let is_ours = currency.is_none_or(|currency| currency == "USD");
+    if is_ours { Ok(()) } else { Err(InvalidParameter::new("currency", rule)) }
+}
+
 fn title(fields: &Fields) -> Result<String, InvalidParameter> {
     let invalid = |rule: &str| InvalidParameter::new("title", rule);
     let text: Option<String> = fields.get("title", "must be a string")?;
@@ -201,6 +177,8 @@ fn description(fields: &Fields) -> Result<Option<String>, InvalidParameter> {
     let invalid = |rule: &str| InvalidParameter::new("description", rule);
     let text: Option<String> = fields.get("description", "must be a string")?;
     let Some(text) = text else { return Ok(None) };
+    // As forms and Windows write the end of a line.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     if text.chars().count() > MAX_DESCRIPTION {
         return Err(invalid("must have at most 2000 characters"));
     }
@@ -211,21 +189,50 @@ fn description(fields: &Fields) -> Result<Option<String>, InvalidParameter> {
 }
 
 /// The fields of a JSON object, each as it was written.
-#[derive(Debug)]
-pub struct Fields<'a>(HashMap<String, &'a RawValue>);
+pub struct Fields<'a>(Members<'a>);
 
 impl<'a> Fields<'a> {
-    /// Anything but a JSON object is refused (R7).
+    /// Anything but a JSON object is refused (R7), and so is one that readers could take for two different ones.
     pub fn parse(body: &'a str) -> Result<Fields<'a>, InvalidParameter> {
-        serde_json::from_str(body).map(Fields).map_err(|error| {
-            let rule = if error.is_data() { "must be a JSON object" } else { "is not valid JSON" };
-            InvalidParameter::new("The request body", rule)
-        })
+        let invalid = |rule: &str| InvalidParameter::new("The request body", rule);
+        if body.trim().is_empty() {
+            return Err(invalid("is empty"));
+        }
+        let members: Members = serde_json::from_str(body).map_err(|error| {
+            let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
+            invalid(if error.is_data() {
+                "must be a JSON object"
+            } else if is_json {
+                HALF_A_CHARACTER
+            } else {
+                "is not valid JSON"
+            })
+        })?;
+        if let Some(name) = members.repeated() {
+            return Err(invalid(&format!("must not have the field {name:?} twice")));
+        }
+        Ok(Fields(members))
+    }
+
+    /// Refuses every field but these, for calls where a slip of the pen must not be taken for a wish.
+    pub fn only(&self, known: &[&str]) -> Result<(), InvalidParameter> {
+        let mut names = self.0.0.iter().map(|(name, _)| name.as_str());
+        match names.find(|name| !known.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let name: String = name.chars().take(SHOWN_NAME).collect();
+                Err(InvalidParameter::new(
+                    format!("`{name}`"),
+                    format!("is no field here; known are {}", known.join(", ")),
+                ))
+            }
+        }
     }
 
     /// The field's JSON, unless absent or `null`.
     pub fn raw(&self, field: &str) -> Option<&'a str> {
-        self.0.get(field).map(|json| json.get()).filter(|json| *json != "null")
+        let found = self.0.0.iter().find(|(name, _)| name == field);
+        found.map(|(_, json)| json.get()).filter(|json| *json != "null")
     }
 
     /// The field's value, unless absent or `null`.
@@ -234,8 +241,11 @@ impl<'a> Fields<'a> {
         field: &'static str,
         rule: &str,
     ) -> Result<Option<T>, InvalidParameter> {
-        let read = self.raw(field).map(serde_json::from_str).transpose();
-        read.map_err(|_| InvalidParameter::new(field, rule))
+        let Some(json) = self.raw(field) else { return Ok(None) };
+        serde_json::from_str(json).map(Some).map_err(|_| {
+            let half = json.starts_with('"') && serde_json::from_str::<String>(json).is_err();
+            InvalidParameter::new(field, if half { HALF_A_CHARACTER } else { rule })
+        })
     }
 
     /// The field as dollars, unless absent or `null`: a JSON number, or a string with exactly a JSON number in it (R5).

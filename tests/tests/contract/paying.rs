@@ -1,11 +1,12 @@
 //! The payer's side over HTTP: the page, its state, and choosing a coin (R19, R24, R27).
 
+use local::Options;
 use serde_json::json;
 use shared::clock::Clock;
 use shared::http::ApiError;
 use shared::payment::{Code, IdentityStep, Payment};
 use tests::answer::Answer;
-use tests::product::{Caller, shared};
+use tests::product::{Caller, Product, Shop, alone, shared};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
@@ -103,6 +104,109 @@ fn r24_no_live_coin_is_offered_while_nobody_watches_its_chain() {
         let refused = choose(&payer, &code.to_string(), "ETH", "application/json").await;
         let detail = "This coin cannot be paid at the moment, because its chain is not watched";
         refused.assert_refused(503, "chain_not_watched", detail);
+        assert_told(&shop, &code.to_string(), "ETH", "chain_not_watched", "cannot be watched right now")
+            .await;
+    });
+}
+
+/// What page, state and explanation say of a coin that is not offered.
+async fn assert_told(shop: &Shop<'_>, payment: &str, coin: &str, reason: &str, on_page: &str) {
+    let payer = shop.product.caller_with(None);
+    let state = payer.get(&format!("/pay/{payment}/state")).await.json();
+    assert_eq!((&state["not_offered"], &state["coins"]), (&json!(reason), &json!([])));
+    let page = payer.get(&format!("/pay/{payment}")).await;
+    assert!(page.text.contains(on_page) && !page.text.contains("price for any coin"), "{}", page.text);
+    let owner = if state["livemode"] == true { &shop.live } else { &shop.test };
+    let explained = owner.explain(payment).await.json();
+    let coins = explained["explanation"]["coins"].as_array().unwrap();
+    let line = coins.iter().find(|line| line["coin"] == coin).unwrap();
+    assert_eq!((&line["offered"], &line["code"]), (&json!(false), &json!(reason)));
+    let sentence = line["because"]["sentence"].as_str().unwrap();
+    assert!(
+        explained["explanation"]["sentences"].as_array().unwrap().contains(&json!(sentence)),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn c3_a_live_payment_without_an_extended_key_says_so() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let made = shop.live.create(&json!({ "title": "Order", "amount_usd": 10 })).await.payment();
+        let code = made["short_code"].as_str().unwrap();
+        let approve = |payment: &Payment| {
+            payment.decide_identity(IdentityStep::Approve, Clock::default().now()).map_err(ApiError::from)
+        };
+        product.local.store().change_payment(code.parse().unwrap(), approve).await.unwrap();
+        let refused = choose(&product.caller_with(None), code, "BTC", "application/json").await;
+        let detail = "BTC cannot be paid to this account, which has no extended public key for it";
+        refused.assert_refused(400, "no_extended_key", detail);
+        assert_told(&shop, code, "BTC", "no_extended_key", "has not said yet where its coins are to be sent")
+            .await;
+    });
+}
+
+#[test]
+fn r5_every_amount_that_can_be_created_can_be_paid() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        for amount in ["0.01", "0.02", "0.10", "0.50", "0.99", "1", "4.99", "999999999.99"] {
+            let id = shop.test.created(amount).await;
+            let paid = shop.test.simulate(&id, &json!({ "scenario": "pay" })).await;
+            assert_eq!(paid.status, 200, "{amount}: {}", paid.text);
+            assert_eq!(paid.field("status"), "paid", "{amount}");
+        }
+        // 300 satoshis can be sent, and 167 cannot.
+        for (amount, status) in [("0.18", 200), ("0.10", 400)] {
+            let id = shop.test.created(amount).await;
+            shop.test.simulate(&id, &json!({ "scenario": "approve_identity" })).await;
+            let chosen = shop.test.simulate(&id, &json!({ "scenario": "choose_coin", "coin": "BTC" })).await;
+            assert_eq!(chosen.status, status, "{}", chosen.text);
+            if status == 400 {
+                let detail = "The amount is too small for BTC, of which at least 0.00000294 BTC can be sent";
+                chosen.assert_refused(400, "below_minimum", detail);
+                let code = shop.test.read(&id).await.field("short_code").as_str().unwrap().to_owned();
+                let payer = product.caller_with(None);
+                choose(&payer, &code, "BTC", "application/json").await.assert_refused(
+                    400,
+                    "below_minimum",
+                    detail,
+                );
+                let page = choose(&payer, &code, "BTC", "text/html").await;
+                assert!(page.status == 400 && page.text.contains(detail), "{}", page.text);
+                let state = payer.get(&format!("/pay/{code}/state")).await.json();
+                let offered: Vec<_> =
+                    state["coins"].as_array().unwrap().iter().map(|line| &line["coin"]).collect();
+                assert_eq!(offered, ["ETH", "USDC", "USDT", "LTC"]);
+            }
+        }
+    });
+}
+
+/// A deployment may offer little, and an operator may want no small payments.
+#[test]
+fn c3_an_amount_that_no_coin_takes_is_what_is_said() {
+    alone(async {
+        let mut options = Options::default();
+        let chains = r#"[{"chain":"bitcoin","family":"bitcoin","hrp":"bc","test_hrp":"tb","coins":[
+            {"coin":"BTC","asset":"native","decimals":8,"rate":"BTC"},
+            {"coin":"BIG","asset":"native","decimals":8,"rate":"BTC","minimum_usd":"5.00"}],
+            "confirmations":[{"blocks":6}]}]"#;
+        options.environment.insert("CHAINS".into(), chains.into());
+        let product = Product::start(options).await;
+        let shop = product.shop().await;
+        let id = shop.test.created("0.10").await;
+        let code = shop.test.read(&id).await.field("short_code").as_str().unwrap().to_owned();
+        shop.test.simulate(&id, &json!({ "scenario": "approve_identity" })).await;
+        let any = shop.test.simulate(&id, &json!({ "scenario": "choose_coin" })).await;
+        any.assert_refused(400, "below_minimum", "The amount is too small for every coin");
+        let pay = shop.test.simulate(&id, &json!({ "scenario": "pay" })).await;
+        pay.assert_refused(400, "below_minimum", "The amount is too small for every coin");
+        assert_told(&shop, &code, "BTC", "below_minimum", "too small to be sent in any coin").await;
+        let big = shop.test.simulate(&id, &json!({ "scenario": "choose_coin", "coin": "BIG" })).await;
+        let detail = "The amount is too small for BIG, of which at least 5.00 USD can be sent";
+        big.assert_refused(400, "below_minimum", detail);
+        product.local.shutdown().await;
     });
 }
 

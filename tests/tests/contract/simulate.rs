@@ -153,11 +153,6 @@ fn a_coin_can_be_chosen_by_name_or_is_the_first_offered() {
             assert_eq!((&chosen["selected_coin"], &chosen["coin_amount"]), (&json!(coin), &json!(amount)));
             assert!(chosen["wallet_address"].is_string() && chosen["rate_expires_at"].is_string());
         }
-        // Below a coin's minimum it is not offered for a first payment.
-        let small = shop.test.created("0.99").await;
-        shop.test.simulate(&small, &json!({ "scenario": "approve_identity" })).await;
-        let refused = shop.test.simulate(&small, &json!({ "scenario": "choose_coin", "coin": "ETH" })).await;
-        refused.assert_refused(400, "invalid_parameter", "coin is not offered for this payment");
     });
 }
 
@@ -248,6 +243,68 @@ fn pay_is_the_short_way_to_paid_from_anywhere_open() {
                 "{steps}"
             );
             assert_eq!((&paid["kyc_status"], &paid["late"]), (&json!("approved"), &json!(false)));
+        }
+    });
+}
+
+#[test]
+fn c2_a_field_that_a_scenario_does_not_know_is_named() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        let transfer = "scenario, percent, amount_usd, confirmed, transfer_id";
+        for (scenario, field, known) in [
+            (json!({ "scenario": "transfer", "percnt": 50 }), "percnt", transfer),
+            (json!({ "scenario": "transfer", "Percent": 50 }), "Percent", transfer),
+            (json!({ "scenario": "transfer", "coin": "BTC" }), "coin", transfer),
+            (json!({ "scenario": "transfer", "amount": null }), "amount", transfer),
+            (json!({ "scenario": "pay", "percent": 50 }), "percent", "scenario, coin"),
+            (json!({ "scenario": "choose_coin", "network": "base" }), "network", "scenario, coin"),
+            (json!({ "scenario": "advance", "days": 1 }), "days", "scenario, seconds"),
+            (json!({ "scenario": "confirm", "transfer_id": "a", "id": "a" }), "id", "scenario, transfer_id"),
+            (json!({ "scenario": "reject_identity", "Reason": "" }), "Reason", "scenario, reason"),
+        ] {
+            let answer = shop.test.simulate(&id, &scenario).await;
+            let detail = format!("`{field}` is no field here; known are {known}");
+            answer.assert_refused(400, "invalid_parameter", &detail);
+        }
+        assert_eq!(shop.test.read(&id).await.field("status"), "kyc_required", "nothing was done");
+        for coin in ["DOGE", "btc", "ETHH"] {
+            let answer = shop.test.simulate(&id, &json!({ "scenario": "pay", "coin": coin })).await;
+            answer.assert_refused(400, "invalid_parameter", "coin is not offered for this payment");
+        }
+        for coin in ["BTC", "LTC", "USDC"] {
+            let id = shop.test.created("10").await;
+            let paid = shop.test.simulate(&id, &json!({ "scenario": "pay", "coin": coin })).await.payment();
+            assert_eq!((&paid["status"], &paid["selected_coin"]), (&json!("paid"), &json!(coin)));
+            assert_eq!(paid["transfers"][0]["coin"], coin);
+        }
+    });
+}
+
+#[test]
+fn c15_pay_confirms_what_is_on_its_way_and_pays_the_rest() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        for (parts, coin, count) in [
+            (&[100][..], None, 1),
+            (&[30], None, 2),
+            (&[30, 20], Some("BTC"), 3),
+            (&[60, 40], Some("USDT"), 2),
+        ] {
+            let id = shop.test.created("10").await;
+            for scenario in ["approve_identity", "choose_coin"] {
+                shop.test.simulate(&id, &json!({ "scenario": scenario })).await;
+            }
+            for percent in parts {
+                let seen = json!({ "scenario": "transfer", "percent": percent, "confirmed": false });
+                assert_eq!(shop.test.simulate(&id, &seen).await.field("status"), "pending");
+            }
+            let paid = shop.test.simulate(&id, &json!({ "scenario": "pay", "coin": coin })).await.payment();
+            assert_eq!((&paid["status"], &paid["overpaid_usd"]), (&json!("paid"), &json!(0.0)), "{parts:?}");
+            let transfers = paid["transfers"].as_array().unwrap();
+            assert_eq!(transfers.len(), count, "{parts:?}");
+            assert!(transfers.iter().all(|transfer| transfer["state"] == "counted"), "{paid}");
         }
     });
 }

@@ -6,11 +6,13 @@ mod money;
 mod scenario;
 
 use shared::app::App;
+use shared::chain::CoinId;
 use shared::checkout;
 use shared::http::{self, ApiError, Call, Caller, OnePayment, Reply};
 use shared::keys::Scope;
 use shared::moment::Timestamp;
-use shared::payment::{Event, IdentityStep, Mode, Payment, Refusal, Status};
+use shared::money::Cents;
+use shared::payment::{Event, IdentityStep, InvalidParameter, Mode, Payment, Refusal, Status};
 use shared::store::Found;
 
 use scenario::{Arrival, Scenario};
@@ -37,13 +39,12 @@ async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> h
         Scenario::RejectIdentity => {
             change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Reject, now)?)).await
         }
-        Scenario::ChooseCoin(Some(coin)) => Ok(checkout::choose_for(app, found, coin, now).await?.payment),
-        Scenario::ChooseCoin(None) => choose_first(app, found, now).await,
+        Scenario::ChooseCoin(coin) => choose(app, found, coin.as_ref(), now).await,
         Scenario::Transfer(arrival) => arrive(app, found, arrival, now).await,
         Scenario::Confirm(id) => change(app, found, |payment| money::confirm(payment, id, now)).await,
         Scenario::Reorg(id) => change(app, found, |payment| money::reorg(payment, id, now)).await,
         Scenario::Advance(seconds) => change(app, found, |payment| advance(payment, *seconds, now)).await,
-        Scenario::Pay => pay(app, found, now).await,
+        Scenario::Pay(coin) => pay(app, found, coin.as_ref(), now).await,
         Scenario::Refund(coin) => {
             let new_id = app.random()?;
             change(app, found, |payment| money::refund(payment, coin.as_ref(), new_id, now)).await
@@ -59,12 +60,16 @@ async fn change(
     app.store.change_found(found, decide).await
 }
 
-async fn choose_first(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
-    let offered = checkout::offers(app, &found.payment, now).await?;
+/// The coin that is named, or the selected one again, or the first that is offered.
+async fn choose(app: &App, found: Found, named: Option<&CoinId>, now: Timestamp) -> http::Result<Payment> {
+    if let Some(coin) = named {
+        return Ok(checkout::choose_for(app, found, coin, now).await?.payment);
+    }
+    let offers = checkout::offers(app, &found.payment, now).await?;
     let selected = found.payment.selection().map(|selected| selected.coin.clone());
-    let coin = selected
-        .or_else(|| offered.into_iter().next().map(|offer| offer.coin))
-        .ok_or(ApiError::NothingOffered)?;
+    let first = offers.coins.first().map(|offer| offer.coin.clone());
+    let nothing = || ApiError::NothingOffered(offers.why_none().cloned());
+    let coin = selected.or(first).ok_or_else(nothing)?;
     Ok(checkout::choose_for(app, found, &coin, now).await?.payment)
 }
 
@@ -81,8 +86,11 @@ fn advance(payment: &Payment, seconds: u64, now: Timestamp) -> http::Result<Paym
     Ok(later.apply(Event::Expire { windows: Vec::new(), complete: true }, now)?)
 }
 
-/// Identity, coin, full confirmed transfer: each step that is still to do.
-async fn pay(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
+/// Identity, confirmations of what is on its way, coin, full confirmed transfer: each step that is still to do.
+async fn pay(app: &App, found: Found, coin: Option<&CoinId>, now: Timestamp) -> http::Result<Payment> {
+    if coin.is_some_and(|coin| app.settings.chains.coin(coin).is_none()) {
+        return Err(InvalidParameter::new("coin", "is not offered for this payment").into());
+    }
     let code = found.payment.id().code();
     let status = found.payment.status(now);
     if !status.is_open() {
@@ -91,7 +99,11 @@ async fn pay(app: &App, found: Found, now: Timestamp) -> http::Result<Payment> {
     if status == Status::KycRequired {
         change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Approve, now)?)).await?;
     }
-    choose_first(app, find(app, code).await?, now).await?;
+    let confirmed = change(app, find(app, code).await?, |payment| money::confirm_all(payment, now)).await?;
+    if confirmed.still_due() == Cents::ZERO {
+        return Ok(confirmed);
+    }
+    choose(app, find(app, code).await?, coin, now).await?;
     arrive(app, find(app, code).await?, &Arrival::rest(), now).await
 }
 

@@ -4,9 +4,10 @@ use shared::chain::{Chains, Coin, CoinId};
 use shared::http::{self, ApiError};
 use shared::moment::Timestamp;
 use shared::money::{Cents, Rate, Units};
+use shared::pay::NotOffered;
 use shared::payment::{
     BlockAt, Event, InvalidParameter, Movement, Payment, Refund, RefundReport, Report, Selection, Standing,
-    Transfer, TransferId,
+    Transfer, TransferId, TransferState,
 };
 use shared::rates::NoRate;
 use shared::store::Market;
@@ -57,6 +58,16 @@ pub fn confirm(payment: &Payment, id: &str, now: Timestamp) -> http::Result<Paym
     let movement = known(payment, id)?.movement().clone();
     let standing = in_block(payment, &movement, now);
     report(payment, movement, standing, None, now)
+}
+
+/// Everything on its way gets its confirmations.
+pub fn confirm_all(payment: &Payment, now: Timestamp) -> http::Result<Payment> {
+    let coming = payment.transfers().filter(|transfer| match payment.state(transfer) {
+        TransferState::Seen | TransferState::Confirming => true,
+        TransferState::Counted | TransferState::Lost => false,
+    });
+    let ids: Vec<String> = coming.map(|transfer| transfer.movement().id.to_string()).collect();
+    ids.iter().try_fold(payment.clone(), |payment, id| confirm(&payment, id, now))
 }
 
 /// The chain takes a transfer away.
@@ -133,7 +144,8 @@ fn units(
     if let Some(quote) = holding {
         return quote.units.share(usd, quote.usd).map_err(ApiError::internal);
     }
-    let rate = rate.map_err(|why| ApiError::NoRate { coin: coin.id.clone(), why })?;
+    let unpriced = |why| ApiError::NotOffered { coin: coin.id.clone(), why: NotOffered::NoRate(why) };
+    let rate = rate.map_err(unpriced)?;
     Units::worth(usd, payment.terms().rate(rate), coin.decimals).map_err(ApiError::internal)
 }
 

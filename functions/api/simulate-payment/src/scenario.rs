@@ -34,8 +34,8 @@ pub enum Scenario {
     Reorg(String),
     /// Time passes.
     Advance(u64),
-    /// The short way to `paid`.
-    Pay,
+    /// The short way to `paid`, in this coin if there is still one to choose.
+    Pay(Option<CoinId>),
     /// The chain shows a confirmed refund's transaction, deep enough; `None`: of the only coin that waits for one.
     Refund(Option<CoinId>),
 }
@@ -78,6 +78,15 @@ impl Scenario {
         let fields = Fields::parse(body)?;
         let invalid = || InvalidParameter::new("scenario", Scenario::NAMES);
         let name: String = fields.get("scenario", Scenario::NAMES)?.ok_or_else(invalid)?;
+        let takes: &[&str] = match name.as_str() {
+            "approve_identity" | "reject_identity" => &["scenario", "reason"],
+            "choose_coin" | "pay" | "refund" => &["scenario", "coin"],
+            "transfer" => &["scenario", "percent", "amount_usd", "confirmed", "transfer_id"],
+            "confirm" | "reorg" => &["scenario", "transfer_id"],
+            "advance" => &["scenario", "seconds"],
+            _ => return Err(invalid()),
+        };
+        fields.only(takes)?;
         match name.as_str() {
             "approve_identity" => reason(&fields).map(|()| Scenario::ApproveIdentity),
             "reject_identity" => reason(&fields).map(|()| Scenario::RejectIdentity),
@@ -86,7 +95,7 @@ impl Scenario {
             "confirm" => known_transfer(&fields).map(Scenario::Confirm),
             "reorg" => known_transfer(&fields).map(Scenario::Reorg),
             "advance" => seconds(&fields).map(Scenario::Advance),
-            "pay" => Ok(Scenario::Pay),
+            "pay" => coin(&fields).map(Scenario::Pay),
             "refund" => coin(&fields).map(Scenario::Refund),
             _ => Err(invalid()),
         }

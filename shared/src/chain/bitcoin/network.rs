@@ -3,6 +3,7 @@
 use bitcoin::bech32::{self, Hrp};
 
 use crate::chain::address::{AddressError, AddressKey};
+use crate::money::Units;
 
 /// A network on which addresses have a prefix of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +111,15 @@ impl Network {
             Network::BitcoinTest | Network::BitcoinRegtest => &[0xc4],
             Network::Litecoin => &[0x32, 0x05],
             Network::LitecoinTest | Network::LitecoinRegtest => &[0x3a, 0xc4],
+        }
+    }
+
+    /// The least that nodes pass on to an address of ours: 98 bytes to make and spend such an output, at the rate below
+    /// which their defaults call it dust.
+    pub fn dust(self) -> Units {
+        match self {
+            Network::Bitcoin | Network::BitcoinTest | Network::BitcoinRegtest => Units(294),
+            Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest => Units(2_940),
         }
     }
 
