@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lambda_http::http::Method;
-use lambda_http::http::header::{ACCEPT, CONTENT_TYPE};
+use lambda_http::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use lambda_http::{Body, Request, RequestExt};
 
 use super::event::Target;
@@ -166,17 +166,16 @@ impl<Who> Call<Who> {
         app.settings.public_url.clone().unwrap_or_else(own)
     }
 
-    /// The body's text, if it says that it is JSON or says nothing (R7).
+    /// The body's text, if it says that it is JSON or says nothing (R7). It may be empty.
     pub fn json(&self) -> Result<&str> {
-        let invalid = |rule: &str| InvalidParameter::new("The request body", rule);
+        if self.header(CONTENT_ENCODING.as_str()).is_some_and(is_encoded) {
+            let rule = "must not be sent: the request body must not be compressed";
+            return Err(InvalidParameter::new("Content-Encoding", rule).into());
+        }
         if self.media_type().is_some_and(|media_type| !is_json(media_type)) {
             return Err(InvalidParameter::new("Content-Type", "must be application/json").into());
         }
-        let text = self.text().ok_or_else(|| invalid("is not valid JSON"))?;
-        if text.len() > MAX_BODY {
-            return Err(invalid("must be at most 64 KiB").into());
-        }
-        Ok(text)
+        json_text(self.bytes()).map_err(|rule| InvalidParameter::new("The request body", rule).into())
     }
 
     /// A field of the body of a call that a page's form or a script makes.
@@ -205,11 +204,14 @@ impl<Who> Call<Who> {
 
     /// The body as text, if it is UTF-8.
     pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes()).ok()
+    }
+
+    fn bytes(&self) -> &[u8] {
         match self.request.body() {
-            Body::Empty => Some(""),
-            Body::Text(text) => Some(text),
-            Body::Binary(bytes) => std::str::from_utf8(bytes).ok(),
-            _ => None,
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            Body::Empty | _ => &[],
         }
     }
 
@@ -230,6 +232,30 @@ fn unknown(name: &str, known: &[&str]) -> ApiError {
         format!("is not a parameter of this call, which takes {known}"),
     )
     .into()
+}
+
+/// Whether a body is in another form than its own.
+fn is_encoded(encoding: &str) -> bool {
+    let encoding = encoding.trim();
+    !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")
+}
+
+/// The text of a body that can be JSON, or the rule that it breaks. Raw zero bytes are in no JSON, and in everything that is
+/// written in UTF-16 or UTF-32.
+fn json_text(bytes: &[u8]) -> std::result::Result<&str, &'static str> {
+    if bytes.len() > MAX_BODY {
+        return Err("must be at most 64 KiB");
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err("must not begin with a byte order mark");
+    }
+    if bytes.starts_with(b"\x1f\x8b") {
+        return Err("must not be compressed");
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0) {
+        return Err("must be UTF-8, and is UTF-16 or UTF-32");
+    }
+    std::str::from_utf8(bytes).map_err(|_| "must be UTF-8")
 }
 
 fn is_json(media_type: &str) -> bool {

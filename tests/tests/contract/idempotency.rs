@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tests::product::{Caller, shared};
+use tests::product::{Caller, PAYMENTS, shared};
 
 /// Calls at once for one key.
 const AT_ONCE: usize = 50;
@@ -87,7 +87,9 @@ fn r9_another_request_under_the_same_key_is_refused() {
             ("kyc_method", json!("bankid")),
             ("allow_bankid", json!(true)),
             ("fee_paid_by", json!("payer")),
-            ("metadata", json!({ "b": 2, "a": 1 })),
+            ("metadata", json!({ "a": 1, "b": "2" })),
+            ("metadata", json!({ "a": 1, "b": 2, "c": null })),
+            ("metadata", json!({})),
         ] {
             let mut changed = order.clone();
             changed[field] = other;
@@ -136,5 +138,32 @@ fn r9_a_refused_request_uses_up_no_key() {
         shop.test.create_once("a", &json!({ "title": "Order", "amount_usd": 0 })).await;
         let good = shop.test.create_once("a", &json!({ "title": "Order", "amount_usd": 5 })).await;
         assert_eq!((good.status, good.header("idempotent-replayed")), (201, ""));
+    });
+}
+
+#[test]
+fn c7_the_same_metadata_is_the_same_however_it_is_written() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let create = async |metadata: &str| {
+            let body = format!(r#"{{"title": "Order", "amount_usd": 5, "metadata": {metadata}}}"#);
+            shop.test.call("POST", PAYMENTS, &[("Idempotency-Key", "a")], body.into()).await
+        };
+        let written = r#"{"z":1.0,"a":{"n":"\u00e9","l":[10,2]}}"#;
+        let first = create(written).await;
+        for same in [
+            written,
+            r#"{"a":{"l":[1e1,2.00],"n":"é"},"z":1}"#,
+            r#"{ "\u0061": {"n": "\u00E9", "l": [10.0, 0.2e1]}, "z": 100e-2 }"#,
+        ] {
+            let again = create(same).await;
+            assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"), "{same}");
+            assert_eq!(again.field("id"), first.field("id"));
+            assert!(again.text.contains(&format!(r#""metadata":{written},"#)), "{}", again.text);
+        }
+        let (status, code, detail) = REUSED;
+        for other in [r#"{"z":1.0,"a":{"n":"e","l":[10,2]}}"#, r#"{"z":1.0,"a":{"n":"\u00e9","l":[2,10]}}"#] {
+            create(other).await.assert_refused(status, code, detail);
+        }
     });
 }
