@@ -4,13 +4,14 @@ use clap::{Subcommand, ValueEnum};
 use shared::account::AccountState;
 use shared::admin::{self, NewKey};
 use shared::app::Error;
-use shared::chain::address::{AddressError, ExtendedKey};
+use shared::chain::address::{AddressError, ExtendedKey, TEST_XPUB};
 use shared::chain::bitcoin::Network;
 use shared::clock::Clock;
 use shared::keys::{KeyRecord, Scope};
 use shared::moment::{DAY_SECONDS, Timestamp};
 use shared::money::BasisPoints;
 use shared::payment::{IdentityStep, MerchantId, Mode, Name, Payment};
+use shared::settings::optional;
 use shared::store::Store;
 
 use crate::output;
@@ -64,7 +65,8 @@ pub enum KeyCommand {
         /// What the merchant calls the key.
         #[arg(long, default_value = "key")]
         name: String,
-        /// What it may do; without this, everything.
+        /// What it may do, once for each: payments:read, payments:write, refunds, wallets, webhooks or fees:read; without this,
+        /// everything. A shop's website needs the first two, with which nobody can give money back.
         #[arg(long = "scope", value_parser = scope)]
         scopes: Vec<Scope>,
         /// After so many days it is refused.
@@ -225,6 +227,7 @@ impl XpubCommand {
         let XpubCommand::Set { account, family, xpub } = self;
         let merchant = known_account(store, &account).await?;
         let key: ExtendedKey = xpub.parse()?;
+        refuse_test_key(&key)?;
         store.set_xpub(&merchant, family.name(), &xpub).await?;
         println!("The first addresses of this key; compare them with your wallet:");
         for index in 0..3 {
@@ -268,6 +271,18 @@ async fn set_state(store: &Store, account: &str, state: AccountState) -> Result<
     let merchant = known_account(store, account).await?;
     store.set_account_state(&merchant, state).await?;
     println!("{account} is {}; within 30 seconds everywhere", state.as_str());
+    Ok(())
+}
+
+/// Whatever is sent to an address of a test key is lost, or anybody's: the product's own is public.
+fn refuse_test_key(key: &ExtendedKey) -> Result<(), Error> {
+    let deployments = optional("TEST_XPUB");
+    for known in [Some(TEST_XPUB), deployments.as_deref()].into_iter().flatten() {
+        // The same key in other clothes (zpub, tpub) has the same addresses.
+        if known.parse::<ExtendedKey>()?.fingerprint() == key.fingerprint() {
+            return Err("this is the test key, from which test payments have their addresses: nobody could spend what is sent to it".into());
+        }
+    }
     Ok(())
 }
 

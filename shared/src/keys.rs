@@ -119,21 +119,40 @@ fn base62(bytes: &[u8], length: usize) -> String {
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// See payments.
+    /// See payments and their refunds.
     PaymentsRead,
     /// Create and change payments.
     PaymentsWrite,
+    /// Ask for refunds, and confirm where money goes back to. Who sees payments sees their refunds as well.
+    Refunds,
+    /// See the addresses with money, and have it moved.
+    Wallets,
+    /// Decide who is told of events.
+    Webhooks,
+    /// See what the gateway charges.
+    FeesRead,
 }
 
 impl Scope {
     /// All scopes: what a key has unless it is made for less.
-    pub const ALL: [Scope; 2] = [Scope::PaymentsRead, Scope::PaymentsWrite];
+    pub const ALL: [Scope; 6] = [
+        Scope::PaymentsRead,
+        Scope::PaymentsWrite,
+        Scope::Refunds,
+        Scope::Wallets,
+        Scope::Webhooks,
+        Scope::FeesRead,
+    ];
 
     /// As written in the table and by the operator.
     pub fn as_str(self) -> &'static str {
         match self {
             Scope::PaymentsRead => "payments:read",
             Scope::PaymentsWrite => "payments:write",
+            Scope::Refunds => "refunds",
+            Scope::Wallets => "wallets",
+            Scope::Webhooks => "webhooks",
+            Scope::FeesRead => "fees:read",
         }
     }
 

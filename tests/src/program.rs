@@ -27,12 +27,17 @@ pub async fn programs() -> PathBuf {
 
 /// Runs the operator's command against a database on this machine and tells what it printed.
 pub async fn operator(endpoint: &str, arguments: &[&str]) -> String {
+    let said = try_operator(endpoint, arguments).await;
+    said.unwrap_or_else(|complaint| panic!("operator {arguments:?}: {complaint}"))
+}
+
+/// The same, or what it complained of.
+pub async fn try_operator(endpoint: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(programs().await.join("operator"));
     command.arg(format!("--local={endpoint}")).args(arguments).stdin(Stdio::null());
     let output = command.output().await.expect("the operator's command runs");
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "operator {arguments:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
 /// Returns when `true` comes; says what did not happen otherwise.

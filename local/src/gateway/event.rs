@@ -76,14 +76,11 @@ impl Incoming<'_> {
         })
     }
 
-    /// The host that the client asked for, without port: deployed APIs have none.
+    /// The host under which we answer, without port: deployed APIs have none, and whatever host a client names, a deployed
+    /// one is reached by its own names only.
     fn domain(&self) -> String {
-        let host = self.request.headers().get(header::HOST).map(header_text).unwrap_or_default();
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            Some(_) | None => &host,
-        };
-        name.to_owned()
+        let host = self.base_url.split_once("://").map_or(self.base_url, |(_, host)| host);
+        host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned()
     }
 
     /// Lower-case names; several values of one name are joined by commas.

@@ -22,6 +22,17 @@ const WAITS_PER_KEY: u64 = 2;
 /// How much longer than its wait a place is held at most: a process that died frees it by that.
 const MARGIN_SECONDS: u64 = 5;
 
+/// What became of the wish to wait.
+#[derive(Debug)]
+pub enum Wait {
+    /// There was none.
+    Unwanted,
+    /// Too many wait already.
+    Refused,
+    /// It is under way.
+    Begun(Waiting),
+}
+
 /// The places of one wait, its key's and the deployment's; free again as soon as it is over.
 #[derive(Debug)]
 pub struct Waiting {
@@ -41,10 +52,10 @@ impl Call<Caller> {
         seconds.ok_or_else(|| InvalidParameter::new("wait", rule).into())
     }
 
-    /// Begins a wait, unless too many are under way; then the answer is given at once.
-    pub async fn begin_wait(&self, app: &App, seconds: u64) -> Result<Option<Waiting>> {
+    /// Begins a wait, unless too many are under way; then the answer is given at once, and says so.
+    pub async fn begin_wait(&self, app: &App, seconds: u64) -> Wait {
         if seconds == 0 {
-            return Ok(None);
+            return Wait::Unwanted;
         }
         let started = Instant::now();
         let lots = [(self.who.key.as_str(), WAITS_PER_KEY), ("all", app.settings.waits)];
@@ -52,19 +63,19 @@ impl Call<Caller> {
         for (name, places) in lots {
             match self.take_place(app, name, places, seconds).await {
                 Ok(Some(place)) => waiting.places.push(place),
-                Ok(None) => return self.not_waiting(app, waiting).await,
+                Ok(None) => return self.refuse_wait(app, waiting).await,
                 Err(error) => {
                     tracing::warn!(request_id = self.request_id, %error, "a wait could not be begun");
-                    return self.not_waiting(app, waiting).await;
+                    return self.refuse_wait(app, waiting).await;
                 }
             }
         }
-        Ok(Some(waiting))
+        Wait::Begun(waiting)
     }
 
-    async fn not_waiting(&self, app: &App, waiting: Waiting) -> Result<Option<Waiting>> {
+    async fn refuse_wait(&self, app: &App, waiting: Waiting) -> Wait {
         self.end_wait(app, waiting).await;
-        Ok(None)
+        Wait::Refused
     }
 
     async fn take_place(

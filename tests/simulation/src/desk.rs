@@ -143,7 +143,7 @@ impl Desk {
             hash: self.key.hash(),
             merchant: MerchantId::new(MERCHANT),
             mode: Mode::Live,
-            scopes: vec![Scope::PaymentsRead, Scope::PaymentsWrite],
+            scopes: Scope::ALL.to_vec(),
             name: "simulation".to_owned(),
             shown: self.key.shown(),
             created_at: Timestamp(BEGINNING),

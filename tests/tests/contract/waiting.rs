@@ -2,6 +2,8 @@
 //!
 //! What a test waits for is a change that it makes itself; how often is read meanwhile is a unit test of `shared`.
 
+use std::time::Duration;
+
 use local::Options;
 use serde_json::{Value, json};
 use tests::answer::Answer;
@@ -14,17 +16,41 @@ async fn wait(caller: &Caller, id: &str, seconds: u64, known: Option<&str>) -> A
     caller.call("GET", &path, &known, Vec::new()).await
 }
 
-/// Returns when so many places of waits are held.
+/// Generous, because the machine may be busy; shorter than the waits themselves, so that none ends by its time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many places of waits are held.
+async fn held(product: &Product) -> usize {
+    let scan = json!({ "TableName": product.table("AccountsTable") });
+    let items = database::call(product.local.dynamodb_endpoint(), "Scan", &scan).await;
+    let held = |item: &&Value| item["held_until"]["N"].as_str().is_some_and(|until| until != "0");
+    items["Items"].as_array().unwrap().iter().filter(held).count()
+}
+
+/// Returns when exactly so many places of waits are held.
 async fn until_waiting(product: &Product, many: usize) {
-    loop {
-        let scan = json!({ "TableName": product.table("AccountsTable") });
-        let items = database::call(product.local.dynamodb_endpoint(), "Scan", &scan).await;
-        let held = |item: &&Value| item["held_until"]["N"].as_str().is_some_and(|until| until != "0");
-        if items["Items"].as_array().unwrap().iter().filter(held).count() >= many {
-            return;
+    let reached = async {
+        while held(product).await != many {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
+    assert!(reached.is_ok(), "{} places are held, and not {many}", held(product).await);
+}
+
+/// What is answered at once to who wanted to wait, and when it is to ask again.
+fn assert_refused_wait(answer: &Answer, seconds: &str) {
+    assert_eq!(
+        (answer.header("x-wait"), answer.header("retry-after")),
+        ("refused", seconds),
+        "{}",
+        answer.text
+    );
+}
+
+/// How a wait that was granted is answered.
+fn assert_waited(answer: &Answer) {
+    assert_eq!((answer.header("x-wait"), answer.header("retry-after")), ("", ""), "{}", answer.text);
 }
 
 #[test]
@@ -84,41 +110,68 @@ fn who_waits_is_told_what_changed_and_two_waits_of_a_key_leave_no_place_for_a_th
         until_waiting(&product, 4).await;
         let third = wait(&shop.test, &id, 25, None).await;
         assert_eq!(third.payment(), first.payment(), "it was answered at once, with what is");
-        assert_eq!(wait(&shop.test, &id, 25, Some(&tag)).await.status, 304);
+        assert_refused_wait(&third, "25");
+        let fourth = wait(&shop.test, &id, 5, Some(&tag)).await;
+        assert_eq!(fourth.status, 304);
+        assert_refused_wait(&fourth, "5");
+        // Who has something new to hear is not kept waiting, and who does not want to wait is refused nothing.
+        assert_waited(&wait(&shop.test, &id, 5, Some("\"older\"")).await);
+        assert_waited(&wait(&shop.test, &id, 0, None).await);
         let cancelled = shop.test.cancel(&id).await;
         assert_eq!(cancelled.status, 200, "those who wait keep nobody else from being served");
         for waiter in waiters {
             let told = waiter.await.unwrap();
             assert_eq!((told.status, told.payment()), (200, cancelled.payment()));
+            assert_waited(&told);
             assert_eq!(told.header("etag"), shop.test.read(&id).await.header("etag"));
         }
         product.local.shutdown().await;
     });
 }
 
+/// One execution of four may wait, whosever the key; each round shows that the one before left its place.
 #[test]
-fn a_quarter_of_the_executions_may_wait_and_what_is_over_frees_its_place() {
+fn c6_a_quarter_of_the_executions_may_wait_and_what_is_over_frees_its_place() {
     alone(async {
         let mut options = Options::default();
         options.environment.insert("CONCURRENCY".into(), "4".into());
         let product = Product::start(options).await;
         let (one, other) = (product.shop().await, product.shop().await);
-        let (id, theirs) = (one.test.created("10").await, other.test.created("10").await);
-        for _ in 0..2 {
-            let tag = one.test.read(&id).await.header("etag").to_owned();
-            let (caller, waited_for) = (one.test.clone(), id.clone());
-            let waiter = tokio::spawn(async move { wait(&caller, &waited_for, 25, Some(&tag)).await });
+        for (waits, refused_one) in [(&one, &other), (&other, &one), (&one, &other)] {
+            let (id, theirs) = (waits.test.created("10").await, refused_one.test.created("10").await);
+            let (caller, waited_for) = (waits.test.clone(), id.clone());
+            let waiter = tokio::spawn(async move { wait(&caller, &waited_for, 25, None).await });
             until_waiting(&product, 2).await;
-            let refused = wait(&other.test, &theirs, 25, None).await;
+            let refused = wait(&refused_one.test, &theirs, 25, None).await;
             assert_eq!(refused.field("status"), "kyc_required");
-            // The status, and then the date of the change.
-            one.test.simulate(&id, &json!({ "scenario": "reject_identity" })).await;
-            assert_eq!(waiter.await.unwrap().field("kyc_status"), "rejected");
-            one.test.simulate(&id, &json!({ "scenario": "approve_identity" })).await;
-            if one.test.read(&id).await.field("kyc_status") == "approved" {
-                break;
-            }
+            assert_refused_wait(&refused, "25");
+            // What was taken for it is given back: only the waiter's own two places are held.
+            until_waiting(&product, 2).await;
+            waits.test.cancel(&id).await;
+            let told = waiter.await.unwrap();
+            assert_eq!(told.field("status"), "cancelled");
+            assert_waited(&told);
+            until_waiting(&product, 0).await;
         }
+        product.local.shutdown().await;
+    });
+}
+
+/// A client that hung up is not noticed by a function; its place is free again by the end of its wait at the latest.
+#[test]
+fn c6_a_wait_that_its_client_gave_up_holds_its_place_no_longer_than_it_asked_for() {
+    alone(async {
+        let mut options = Options::default();
+        options.environment.insert("CONCURRENCY".into(), "4".into());
+        let product = Product::start(options).await;
+        let shop = product.shop().await;
+        let id = shop.test.created("10").await;
+        let (caller, waited_for) = (shop.test.clone(), id.clone());
+        let gave_up = tokio::spawn(async move { wait(&caller, &waited_for, 3, None).await });
+        until_waiting(&product, 2).await;
+        gave_up.abort();
+        until_waiting(&product, 0).await;
+        assert_waited(&wait(&shop.test, &id, 1, None).await);
         product.local.shutdown().await;
     });
 }

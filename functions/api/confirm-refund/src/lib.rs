@@ -17,7 +17,7 @@ use shared::refunds::{self, Named};
 use transaction::Funding;
 
 /// What a key needs to call this.
-pub const SCOPE: Scope = Scope::PaymentsWrite;
+pub const SCOPE: Scope = Scope::Refunds;
 
 /// Answers the call.
 pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {

@@ -3,7 +3,8 @@
 //! Without `If-None-Match` new is what differs from the first read; with it, what the caller does not have yet.
 
 use shared::app::App;
-use shared::http::{self, Call, Caller, OnePayment, Reply, wait};
+use shared::http::wait::{self, Wait};
+use shared::http::{self, Call, Caller, OnePayment, Reply};
 use shared::keys::Scope;
 
 /// What a key needs to call this.
@@ -23,7 +24,12 @@ pub async fn get_payment(app: &App, call: Call<Caller>) -> http::Result {
 
 /// The answer that differs from `first`, or `first` when the wait is over or there is no place for one.
 async fn news(app: &App, call: &Call<Caller>, first: Reply, seconds: u64) -> http::Result {
-    let Some(waiting) = call.begin_wait(app, seconds).await? else { return Ok(first) };
+    let waiting = match call.begin_wait(app, seconds).await {
+        Wait::Unwanted => return Ok(first),
+        // Who comes back as late as the wait would have ended asks no more often than if it had been waited for.
+        Wait::Refused => return Ok(first.refused_wait(seconds)),
+        Wait::Begun(waiting) => waiting,
+    };
     let last = wait::changed(first, || waiting.pause(), || read(app, call)).await;
     call.end_wait(app, waiting).await;
     // A key that was revoked or an account that was disabled meanwhile is told nothing any more (R26).

@@ -9,7 +9,7 @@ use shared::payment::Mode;
 use shared::store::{NotedWallet, Reach};
 
 /// What a key needs to call this.
-pub const SCOPE: Scope = Scope::PaymentsRead;
+pub const SCOPE: Scope = Scope::Wallets;
 
 /// Answers the call.
 pub async fn list_wallets(app: &App, call: Call<Caller>) -> http::Result {

@@ -8,7 +8,7 @@ use shared::payment::{Fields, InvalidParameter};
 use shared::refunds::{self, Named};
 
 /// What a key needs to call this.
-pub const SCOPE: Scope = Scope::PaymentsWrite;
+pub const SCOPE: Scope = Scope::Refunds;
 
 /// Answers the call.
 pub async fn name_refund_transaction(app: &App, call: Call<Caller>) -> http::Result {

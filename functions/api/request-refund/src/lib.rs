@@ -14,7 +14,7 @@ use shared::payment::{
 use shared::refunds;
 
 /// What a key needs to call this.
-pub const SCOPE: Scope = Scope::PaymentsWrite;
+pub const SCOPE: Scope = Scope::Refunds;
 
 /// Answers the call.
 pub async fn request_refund(app: &App, call: Call<Caller>) -> http::Result {

@@ -21,7 +21,7 @@ use order::Order;
 use outputs::Outputs;
 
 /// What a key needs to call this.
-pub const SCOPE: Scope = Scope::PaymentsWrite;
+pub const SCOPE: Scope = Scope::Wallets;
 
 /// Wallets that one call looks at.
 const WALLETS: usize = 100;
