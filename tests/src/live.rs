@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::anvil::{ANVIL_CHAIN_ID, ANVIL_XPUB, Anvil, Call};
 use crate::program::{operator, until};
+use crate::proxy::Proxy;
 use crate::shop::{Shop, text, units};
 
 /// How deep a transfer must lie for a small payment; larger ones wait until the chain calls the block final.
@@ -54,6 +55,8 @@ pub struct Quoted {
 pub struct Live {
     /// The node.
     pub anvil: Anvil,
+    /// What stands between the gateway and that node; passes everything until it is told otherwise.
+    pub proxy: Proxy,
     /// The token that the gateway accepts as USDC.
     pub token: String,
     /// The merchant, with a live key.
@@ -68,6 +71,8 @@ pub struct Live {
 #[derive(Clone, Debug)]
 struct Setup {
     chains: Value,
+    /// Where the first network is asked.
+    node: String,
     /// Whether the first network has a watcher of its own.
     own_watcher: bool,
     nodes: BTreeMap<String, String>,
@@ -81,10 +86,18 @@ impl Live {
 
     /// Starts the gateway on a node.
     pub async fn start_on(anvil: Anvil) -> Live {
+        Live::start_looking_by("traces", anvil).await
+    }
+
+    /// Starts it with money of contracts looked for in this way.
+    pub async fn start_looking_by(internal: &str, anvil: Anvil) -> Live {
         let token = anvil.deploy_token().await;
-        let chains = json!([chain("ethereum", ANVIL_CHAIN_ID, &token, COINS)]);
-        let setup = Setup { chains, own_watcher: true, nodes: BTreeMap::new() };
-        Live::start_as(anvil, token, setup).await
+        let proxy = Proxy::start(anvil.url()).await;
+        let mut chain = chain("ethereum", ANVIL_CHAIN_ID, &token, COINS);
+        chain["internal"] = json!(internal);
+        let node = proxy.url().to_owned();
+        let setup = Setup { chains: json!([chain]), node, own_watcher: true, nodes: BTreeMap::new() };
+        Live::start_as(anvil, proxy, token, setup).await
     }
 
     /// Starts the gateway on the nodes of two networks, by configuration alone: one watcher follows both.
@@ -93,31 +106,33 @@ impl Live {
         let other_token = other.deploy_token().await;
         let first = chain("ethereum", ANVIL_CHAIN_ID, &token, COINS);
         let second = chain("base", BASE_CHAIN_ID, &other_token, BASE_COINS);
-        let nodes = [("ethereum", anvil.url()), ("base", other.url())];
+        let proxy = Proxy::start(anvil.url()).await;
+        let nodes = [("ethereum", proxy.url()), ("base", other.url())];
         let nodes = nodes.map(|(chain, url)| (chain.to_owned(), url.to_owned())).into();
-        let setup = Setup { chains: json!([first, second]), own_watcher: false, nodes };
-        Live::start_as(anvil, token, setup).await
+        let node = proxy.url().to_owned();
+        let setup = Setup { chains: json!([first, second]), node, own_watcher: false, nodes };
+        Live::start_as(anvil, proxy, token, setup).await
     }
 
-    async fn start_as(anvil: Anvil, token: String, setup: Setup) -> Live {
+    async fn start_as(anvil: Anvil, proxy: Proxy, token: String, setup: Setup) -> Live {
         let folder = tempfile::tempdir().unwrap();
-        let local = Local::start(options(&anvil, &setup, &folder, 0)).await.unwrap();
+        let local = Local::start(options(&setup, &folder, 0)).await.unwrap();
         let key = open_shop(local.dynamodb_endpoint()).await;
         let shop = Shop::new(local.base_url(), &key);
-        let live = Live { anvil, token, shop, local, key, folder, setup };
+        let live = Live { anvil, proxy, token, shop, local, key, folder, setup };
         live.begin().await;
         live
     }
 
     /// Stops the gateway and starts it on the same data, with its clock ahead; the chain's time follows.
     pub async fn later(self, seconds: u64) -> Live {
-        let Live { anvil, token, local, key, folder, setup, .. } = self;
+        let Live { anvil, proxy, token, local, key, folder, setup, .. } = self;
         local.shutdown().await;
-        let local = Local::start(options(&anvil, &setup, &folder, seconds)).await.unwrap();
+        let local = Local::start(options(&setup, &folder, seconds)).await.unwrap();
         anvil.set_next_block_time(Clock::default().now().plus(seconds)).await;
         anvil.mine(1).await;
         let shop = Shop::new(local.base_url(), &key);
-        let live = Live { anvil, token, shop, local, key, folder, setup };
+        let live = Live { anvil, proxy, token, shop, local, key, folder, setup };
         live.begin().await;
         live
     }
@@ -138,7 +153,7 @@ impl Live {
     pub async fn recover(&self, command: &[&str]) -> String {
         let file = self.folder.path().join("chains.json");
         std::fs::write(&file, self.setup.chains.to_string()).unwrap();
-        let at = ["--chain", "ethereum", "--rpc-url", self.anvil.url(), "--chains", file.to_str().unwrap()];
+        let at = ["--chain", "ethereum", "--rpc-url", &self.setup.node, "--chains", file.to_str().unwrap()];
         operator(self.local.dynamodb_endpoint(), &[command, at.as_slice()].concat()).await
     }
 
@@ -234,10 +249,10 @@ impl Live {
     }
 }
 
-fn options(anvil: &Anvil, setup: &Setup, folder: &TempDir, clock_offset_seconds: u64) -> Options {
+fn options(setup: &Setup, folder: &TempDir, clock_offset_seconds: u64) -> Options {
     let mut options = Options {
         data: Data::Folder(folder.path().to_owned()),
-        rpc_url: setup.own_watcher.then(|| anvil.url().to_owned()),
+        rpc_url: setup.own_watcher.then(|| setup.node.clone()),
         nodes: setup.nodes.clone(),
         clock_offset_seconds,
         ..Options::default()

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::bitcoind::{Bitcoind, Currency};
 use crate::program::{operator, until};
+use crate::proxy::Proxy;
 use crate::shop::{Shop, text, units};
 
 /// The account of BIP84's vectors: `m/84'/0'/0'` of "abandon … about".
@@ -36,6 +37,8 @@ pub struct Quoted {
 pub struct LiveBitcoin {
     /// The node.
     pub node: Bitcoind,
+    /// What stands between the gateway and that node; passes everything until it is told otherwise.
+    pub proxy: Proxy,
     /// The merchant, with a live key.
     pub shop: Shop,
     local: Local,
@@ -47,23 +50,24 @@ impl LiveBitcoin {
     /// Starts node and gateway; `None` where there is no node.
     pub async fn start(currency: Currency) -> Option<LiveBitcoin> {
         let node = Bitcoind::start(currency).await?;
+        let proxy = Proxy::start(&node.url()).await;
         let folder = tempfile::tempdir().unwrap();
-        let local = Local::start(options(&node, &folder, 0, RATES)).await.unwrap();
+        let local = Local::start(options(&node, &proxy, &folder, 0, RATES)).await.unwrap();
         let key = open_shop(local.dynamodb_endpoint(), currency).await;
         let shop = Shop::new(local.base_url(), &key);
-        let live = LiveBitcoin { node, shop, local, key, folder };
+        let live = LiveBitcoin { node, proxy, shop, local, key, folder };
         live.begin().await;
         Some(live)
     }
 
     /// Stops the gateway and starts it on the same data, with its clock ahead and other prices; the chain's time follows.
     pub async fn later(self, seconds: u64, rates: &str) -> LiveBitcoin {
-        let LiveBitcoin { node, local, key, folder, .. } = self;
+        let LiveBitcoin { node, proxy, local, key, folder, .. } = self;
         local.shutdown().await;
-        let local = Local::start(options(&node, &folder, seconds, rates)).await.unwrap();
+        let local = Local::start(options(&node, &proxy, &folder, seconds, rates)).await.unwrap();
         node.set_time(Clock::default().now().plus(seconds)).await;
         let shop = Shop::new(local.base_url(), &key);
-        let live = LiveBitcoin { node, shop, local, key, folder };
+        let live = LiveBitcoin { node, proxy, shop, local, key, folder };
         live.tick("refresh-rates").await;
         live
     }
@@ -134,10 +138,10 @@ impl LiveBitcoin {
 
     /// The operator's command on the chain of this gateway, with that chain's settings and node.
     pub async fn recover(&self, command: &[&str]) -> String {
-        let (file, node) = (self.folder.path().join("chains.json"), self.node.url());
+        let (file, node) = (self.folder.path().join("chains.json"), self.proxy.url());
         let currency = self.node.currency();
         std::fs::write(&file, chains(currency).to_string()).unwrap();
-        let at = ["--chain", name(currency), "--rpc-url", &node, "--chains", file.to_str().unwrap()];
+        let at = ["--chain", name(currency), "--rpc-url", node, "--chains", file.to_str().unwrap()];
         operator(self.local.dynamodb_endpoint(), &[command, at.as_slice()].concat()).await
     }
 
@@ -162,11 +166,11 @@ fn coin(currency: Currency) -> &'static str {
     }
 }
 
-fn options(node: &Bitcoind, folder: &TempDir, clock_offset_seconds: u64, rates: &str) -> Options {
+fn options(node: &Bitcoind, proxy: &Proxy, folder: &TempDir, ahead: u64, rates: &str) -> Options {
     let mut options = Options {
         data: Data::Folder(folder.path().to_owned()),
-        nodes: BTreeMap::from([(name(node.currency()).to_owned(), node.url())]),
-        clock_offset_seconds,
+        nodes: BTreeMap::from([(name(node.currency()).to_owned(), proxy.url().to_owned())]),
+        clock_offset_seconds: ahead,
         ..Options::default()
     };
     options.environment.extend([
