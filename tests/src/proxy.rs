@@ -205,10 +205,8 @@ impl Question {
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": self.method, "params": self.params });
         let answered = self.node.ask(Method::POST, &self.caller, request.to_string().into()).await;
         let mut reply: Value = serde_json::from_slice(&answered.body).map_err(|_| Value::Null)?;
-        match reply["error"].take() {
-            Value::Null => Ok(reply["result"].take()),
-            error => Err(error),
-        }
+        let error = reply["error"].take();
+        if error.is_null() { Ok(reply["result"].take()) } else { Err(error) }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use shared::chain::address::{EvmAddress, ExtendedKey};
 use shared::chain::block::{Hash256, ScannedBlock};
 use shared::chain::evm::block::Amount;
@@ -13,6 +14,7 @@ use shared::chain::{Chain, Chains};
 use shared::moment::Timestamp;
 use shared::money::Units;
 use tests::anvil::{ANVIL_CHAIN_ID, ANVIL_XPUB, Anvil, Call};
+use tests::proxy::{Proxy, Question};
 
 /// A node with a token, and a gateway that accepts both for two payments.
 struct World {
@@ -468,4 +470,82 @@ async fn a_node_without_traces_is_read_without_money_of_contracts() {
     let read = world.read(world.anvil.height().await, None).await.unwrap();
     assert_eq!(money(&read.block), [(world.key(&txs[1], "native", 0, 0), 6, 0)]);
     assert!(!read.is_whole());
+}
+
+/// The node's own roots are what we work out, for every kind of transaction that it makes and for blocks of any size.
+#[tokio::test]
+async fn r37_a_list_that_is_not_the_blocks_is_not_believed() {
+    let Some(mut world) = World::start().await else { return };
+    let (proxy, payer) = (Proxy::start(world.anvil.url()).await, tests::anvil::PAYER);
+    world.rpc = Rpc::new(proxy.url()).unwrap();
+    let kinds = [
+        json!({ "gasPrice": "0x77359400" }),
+        json!({ "gasPrice": "0x77359400", "accessList": [{ "address": world.token, "storageKeys": [] }] }),
+        json!({ "maxFeePerGas": "0x77359400", "maxPriorityFeePerGas": "0x1" }),
+    ];
+    for kind in kinds {
+        let mut tx =
+            json!({ "from": payer, "to": world.ours[0].to_string(), "value": "0x5", "gas": "0x186a0" });
+        tx.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+        world.anvil.call("eth_sendTransaction", json!([tx])).await;
+    }
+    world.anvil.mine(1).await;
+    world.anvil.send((0..140).map(|units| Call::eth(world.ours[0], units + 1))).await;
+    let (full, few) = (world.anvil.height().await, world.anvil.height().await - 1);
+    assert_eq!(world.scan(few, None).await.unwrap().found.len(), 3);
+    assert_eq!(world.scan(full, None).await.unwrap().found.len(), 140);
+    assert_eq!(proxy.asked("eth_getBlockTransactionCountByHash"), 0, "every root was worked out");
+    assert_eq!(proxy.asked("eth_getBlockByHash"), 0);
+
+    let other = world.anvil.call("eth_getBlockByNumber", json!([format!("{few:#x}"), true])).await;
+    let other = other["transactions"].clone();
+    let lies: [fn(&mut Vec<Value>, &Value); 6] = [
+        |list, _| list.clear(),
+        |list, _| drop(list.pop()),
+        |list, _| drop(list.remove(3)),
+        |list, other| other.as_array().unwrap().clone_into(list),
+        |list, _| list.push(list[0].clone()),
+        |list, _| list.swap(0, 1),
+    ];
+    for (number, lie) in lies.into_iter().enumerate() {
+        let other = other.clone();
+        let lies = move |_: &Question, mut block: Value| {
+            lie(block["transactions"].as_array_mut()?, &other);
+            Some(block)
+        };
+        proxy.clear();
+        let rule = proxy.change("eth_getBlockByNumber", lies.clone());
+        assert_eq!(world.scan(full, None).await.unwrap().found.len(), 140, "lie {number}: read by its hash");
+        proxy.change("eth_getBlockByHash", lies);
+        let lied = world.scan(full, None).await;
+        assert!(matches!(lied, Err(RpcError::Contradicts { .. })), "lie {number}: {lied:?}");
+        proxy.remove(rule);
+        assert_eq!(world.scan(full, None).await.unwrap().found.len(), 140, "lie {number} is over");
+    }
+}
+
+/// A network whose transactions are of a kind of its own: they are counted.
+#[tokio::test]
+async fn r37_a_list_whose_root_cannot_be_worked_out_is_counted() {
+    let Some(mut world) = World::start().await else { return };
+    let proxy = Proxy::start(world.anvil.url()).await;
+    world.rpc = Rpc::new(proxy.url()).unwrap();
+    proxy.change("eth_getBlockByNumber", |_, mut block| {
+        for tx in block["transactions"].as_array_mut()? {
+            tx["type"] = json!("0x71");
+        }
+        Some(block)
+    });
+    world.anvil.send([Call::eth(world.ours[0], 5), Call::eth(world.ours[1], 6)]).await;
+    assert_eq!(world.tip().await.found.len(), 2);
+    proxy.change("eth_getBlockByNumber", |_, mut block| {
+        let list = block["transactions"].as_array_mut()?;
+        list.pop();
+        for tx in list {
+            tx["type"] = json!("0x71");
+        }
+        Some(block)
+    });
+    let lied = world.scan(world.anvil.height().await, None).await;
+    assert!(matches!(lied, Err(RpcError::Contradicts { .. })), "{lied:?}");
 }

@@ -1,12 +1,17 @@
 //! Ethereum and its like: a node's JSON-RPC, and the movements of money in a block.
 
 pub mod balance;
+mod belief;
 pub mod block;
+pub mod bloom;
+mod envelope;
 pub mod fetch;
 pub mod node;
 mod patience;
 mod refusal;
+mod rlp;
 pub mod rpc;
 pub mod scan;
 mod trace;
+mod trie;
 mod wire;

@@ -81,6 +81,15 @@ pub enum RpcError {
     /// What was read does not belong together: the chain was re-organised meanwhile. The next try may succeed.
     #[error("block {0} changed while it was read")]
     Moved(u64),
+    /// What the node says of a block is not what the block's header says, so that nothing of it is believed. The next try,
+    /// or another node behind the same address, may know better.
+    #[error("block {number} is not believed: {what}")]
+    Contradicts {
+        /// The block.
+        number: u64,
+        /// What contradicts.
+        what: &'static str,
+    },
 }
 
 impl JsonRpc {

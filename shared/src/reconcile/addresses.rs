@@ -268,7 +268,8 @@ fn is_refusal(error: &RpcError) -> bool {
         | RpcError::Transport(_)
         | RpcError::TooLarge(_)
         | RpcError::Missing(_)
-        | RpcError::Moved(_) => false,
+        | RpcError::Moved(_)
+        | RpcError::Contradicts { .. } => false,
     }
 }
 

@@ -183,7 +183,8 @@ fn is_its_own_fault(error: &RpcError) -> bool {
         | RpcError::Status(_)
         | RpcError::Node { .. }
         | RpcError::Missing(_)
-        | RpcError::Moved(_) => false,
+        | RpcError::Moved(_)
+        | RpcError::Contradicts { .. } => false,
     }
 }
 

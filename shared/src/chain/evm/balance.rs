@@ -18,9 +18,12 @@ use crate::money::Units;
 /// the answer must not be larger than a contract may be (EIP-170).
 const ASKED_AT_ONCE: usize = 500;
 
+/// No block has this name.
+const NO_BLOCK: Hash256 = Hash256(*b"there is no block of this name..");
+
 /// How long a node may take for them: it needs milliseconds, and one that hangs must leave time for the money that it does
 /// tell of.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A program that nodes run without a contract: it answers with the balance of each address that follows it, a word each.
 ///
@@ -129,6 +132,20 @@ impl Rpc {
         Ok(balances)
     }
 
+    /// Whether the node answers about the block that it is asked about, and not about its newest one whatever it is asked:
+    /// asked once for a block that there is not, to which the only honest answer is none.
+    pub(super) async fn knows_its_blocks(&self) -> Result<bool, RpcError> {
+        let asked = async || {
+            let somebody = EvmAddress([0; 20]);
+            match self.run(NO_BLOCK, BALANCES, std::iter::once(&somebody), 1).await {
+                Ok(_) => Ok(false),
+                Err(RpcError::Node { .. } | RpcError::Shape(_)) => Ok(true),
+                Err(error) => Err(error),
+            }
+        };
+        self.1.knows_its_blocks.get_or_try_init(asked).await.copied()
+    }
+
     /// Lets a node run a program on addresses; the answer is that many words.
     async fn run(
         &self,
@@ -213,7 +230,13 @@ mod tests {
     const STRANGER: EvmAddress = EvmAddress([0x99; 20]);
 
     fn tx(from: EvmAddress, to: EvmAddress, units: u128) -> Tx {
-        Tx { hash: Hash256([1; 32]), from, to: Some(to), value: Amount::Exact(Units(units)) }
+        Tx {
+            hash: Hash256([1; 32]),
+            from,
+            to: Some(to),
+            value: Amount::Exact(Units(units)),
+            input: Vec::new(),
+        }
     }
 
     fn receipt(succeeded: bool, fee: u128) -> Receipt {

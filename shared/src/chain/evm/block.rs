@@ -1,5 +1,6 @@
 //! Blocks, transactions and logs as the scan sees them.
 
+use super::bloom::Bloom;
 use crate::chain::address::EvmAddress;
 pub use crate::chain::block::{Hash256, Header};
 use crate::money::Units;
@@ -11,10 +12,12 @@ pub struct Block {
     pub header: Header,
     /// What it holds, failed ones too.
     pub transactions: Vec<Tx>,
+    /// What its logs may be about, by the header; `None` where the header does not say.
+    pub bloom: Option<Bloom>,
 }
 
 /// One transaction, which may have failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tx {
     /// Its name.
     pub hash: Hash256,
@@ -24,6 +27,8 @@ pub struct Tx {
     pub to: Option<EvmAddress>,
     /// The native money that it sends along.
     pub value: Amount,
+    /// What it hands to whom it calls.
+    pub input: Vec<u8>,
 }
 
 /// Units of an asset. The EVM counts in 256 bits and we in 128: no honest amount needs more.
@@ -85,7 +90,7 @@ pub struct Log {
     pub data: Vec<u8>,
     /// The transaction that made it.
     pub tx: Hash256,
-    /// Its place among the logs of its block.
+    /// Its place among the logs of its block, or of its transaction: nodes differ.
     pub index: u64,
     /// The node took it back.
     pub removed: bool,

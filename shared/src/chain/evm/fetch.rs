@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::balance::changes;
+use super::balance::{Change, PATIENCE, changes};
 use super::block::{Amount, Block, Receipt, Sent, Tx};
 use super::refusal::{self, Lasts};
 use super::rpc::{Rpc, RpcError};
@@ -61,6 +61,11 @@ pub enum Blind {
     /// An address of ours sent something, and perhaps somebody else paid for that, or in something else.
     #[error("what left an address cannot be told")]
     Spent,
+    /// The node says what addresses hold now, whatever block it is asked about.
+    #[error(
+        "the node answers for its newest block whatever block it is asked about: balances are not compared"
+    )]
+    Newest,
 }
 
 impl<T> Read<T> {
@@ -204,6 +209,11 @@ impl Asked<'_> {
         coin: &Coin,
         wanted: &Wanted<'_, L>,
     ) -> Result<(Vec<Found<T>>, Inside), RpcError> {
+        match self.unless_refused(self.rpc.once_within(PATIENCE).knows_its_blocks().await).await? {
+            Ok(true) => {}
+            Ok(false) => return Ok((Vec::new(), Inside::Never(Blind::Newest))),
+            Err(inside) => return Ok((Vec::new(), inside)),
+        }
         let changes = changes(self.rpc, self.block, wanted.compared).await;
         let changes = match self.unless_refused(changes).await? {
             Ok(changes) => changes,
@@ -214,6 +224,7 @@ impl Asked<'_> {
         let hashes: Vec<Hash256> = txs.iter().map(|tx| tx.hash).collect();
         let known: Vec<(&Tx, Receipt)> = txs.into_iter().zip(self.receipts(&hashes).await?).collect();
         let (mut appeared, mut inside) = (Vec::new(), Inside::Seen);
+        let mut odd = Vec::new();
         for change in &changes {
             match (change.unexplained(&known), (wanted.lookup)(&change.address)) {
                 (None, _) => inside = Inside::Never(Blind::Spent),
@@ -221,10 +232,33 @@ impl Asked<'_> {
                 (Some(units), Some(watched)) => {
                     let (chain, height) = ((self.chain, coin), self.block.header.number);
                     appeared.push(unexplained(chain, height, (change.address, units), watched));
+                    odd.push(*change);
                 }
             }
         }
+        if let Some(doubt) = self.doubt_of(&odd).await? {
+            return Ok((Vec::new(), doubt));
+        }
         Ok((appeared, inside))
+    }
+
+    /// Money without a transaction is asked for twice: two answers may be of two moments, or of two nodes behind one
+    /// address, and the same answers again are not.
+    async fn doubt_of(&self, odd: &[Change]) -> Result<Option<Inside>, RpcError> {
+        if odd.is_empty() {
+            return Ok(None);
+        }
+        let addresses: Vec<EvmAddress> = odd.iter().map(|change| change.address).collect();
+        let again = changes(self.rpc, self.block, &addresses).await;
+        Ok(match self.unless_refused(again).await? {
+            Ok(again) if again == odd => None,
+            Ok(_) => {
+                let number = self.block.header.number;
+                let what = "what addresses hold before and after it is not the same when asked again";
+                Some(Inside::NotNow(RpcError::Contradicts { number, what }))
+            }
+            Err(inside) => Some(inside),
+        })
     }
 
     /// An answer, or what its lack says of this block. What says nothing of it is an error.

@@ -128,6 +128,11 @@ impl Source for NodeOn<'_> {
         block: &Header,
         addresses: &[AddressKey],
     ) -> Result<Option<Vec<BTreeMap<CoinId, Units>>>, RpcError> {
+        if !self.node.rpc.knows_its_blocks().await? {
+            let chain = &self.chain.id;
+            tracing::error!(%chain, "{}: what addresses hold is not looked at", Blind::Newest);
+            return Ok(None);
+        }
         let addresses: Vec<EvmAddress> = addresses.iter().map(|key| EvmAddress(key.0)).collect();
         coin_balances(&self.node.rpc, self.chain, block.hash, &addresses).await.map(Some)
     }

@@ -40,7 +40,11 @@ pub(super) fn lasts(error: &RpcError) -> Option<Lasts> {
         RpcError::TooLarge(_) => true,
         // Some answer `0x` about a block that they do not have.
         RpcError::Shape(_) | RpcError::Transport(_) => false,
-        RpcError::Network { .. } | RpcError::Address | RpcError::Missing(_) | RpcError::Moved(_) => {
+        RpcError::Network { .. }
+        | RpcError::Address
+        | RpcError::Missing(_)
+        | RpcError::Moved(_)
+        | RpcError::Contradicts { .. } => {
             return None;
         }
     };

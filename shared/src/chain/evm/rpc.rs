@@ -3,30 +3,32 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::block::{Block, Hash256, Header, Log, Receipt};
+use super::belief::Known;
+use super::block::{Hash256, Header, Log, Receipt};
 use super::scan::TRANSFER_EVENT;
-use super::wire::{RawBlock, RawHeader, RawLog, RawPlace, RawReceipt, quantity};
+use super::wire::{RawHeader, RawLog, RawPlace, RawReceipt, quantity};
 use crate::chain::address::EvmAddress;
 use crate::chain::rpc::JsonRpc;
 pub use crate::chain::rpc::RpcError;
 
 /// A way to one node.
 #[derive(Clone, Debug)]
-pub struct Rpc(pub(super) JsonRpc);
+pub struct Rpc(pub(super) JsonRpc, pub(super) Arc<Known>);
 
 impl Rpc {
     /// Checks the URL; nothing is connected yet.
     pub fn new(url: &str) -> Result<Rpc, RpcError> {
-        Ok(Rpc(JsonRpc::new(url)?))
+        Ok(Rpc(JsonRpc::new(url)?, Arc::default()))
     }
 
     /// The same node, asked once and for no longer than this.
     pub(super) fn once_within(&self, patience: Duration) -> Rpc {
-        Rpc(self.0.once_within(patience))
+        Rpc(self.0.once_within(patience), Arc::clone(&self.1))
     }
 
     /// The network that the node is on (EIP-155).
@@ -57,16 +59,6 @@ impl Rpc {
             Err(RpcError::Node { .. }) => Ok(None),
             header => Ok(header?.map(|header| header.number)),
         }
-    }
-
-    /// The block of that height with its transactions; `None` when the node has none.
-    pub async fn block(&self, number: u64) -> Result<Option<Block>, RpcError> {
-        let params = json!([format!("{number:#x}"), true]);
-        let Some(raw) = self.0.call::<Option<RawBlock>>(BLOCK_BY_NUMBER, params).await? else {
-            return Ok(None);
-        };
-        let block = raw.check().filter(|block| block.header.number == number);
-        block.ok_or(RpcError::Shape(BLOCK_BY_NUMBER)).map(Some)
     }
 
     /// What became of the transaction; `None` while no block of the best chain holds it.

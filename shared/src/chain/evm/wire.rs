@@ -4,6 +4,8 @@ use bitcoin::hex::FromHex;
 use serde::Deserialize;
 
 use super::block::{Amount, Block, Hash256, Header, Log, Receipt, Tx};
+use super::bloom::Bloom;
+use super::envelope::{Envelope, Face};
 use crate::moment::Timestamp;
 use crate::money::Units;
 
@@ -31,24 +33,42 @@ impl RawHeader {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct RawBlock {
     #[serde(flatten)]
     header: RawHeader,
+    transactions_root: Option<String>,
+    logs_bloom: Option<String>,
     transactions: Vec<RawTx>,
 }
 
 #[derive(Deserialize)]
-struct RawTx {
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawTx {
     hash: String,
     from: String,
     to: Option<String>,
     value: String,
+    block_hash: Option<String>,
+    #[serde(flatten)]
+    envelope: Envelope,
 }
 
 impl RawBlock {
     pub(super) fn check(&self) -> Option<Block> {
         let transactions = self.transactions.iter().map(RawTx::check).collect::<Option<_>>()?;
-        Some(Block { header: self.header.check()?, transactions })
+        let bloom = self.logs_bloom.as_deref().and_then(Bloom::parse);
+        Some(Block { header: self.header.check()?, transactions, bloom })
+    }
+
+    /// What the header says that its transactions come to, if it says that.
+    pub(super) fn transactions_root(&self) -> Option<Hash256> {
+        self.transactions_root.as_deref().and_then(word)
+    }
+
+    /// The transactions as they stand there.
+    pub(super) fn transactions(&self) -> &[RawTx] {
+        &self.transactions
     }
 }
 
@@ -56,7 +76,30 @@ impl RawTx {
     fn check(&self) -> Option<Tx> {
         let to = self.to.as_deref().map(str::parse).transpose().ok()?;
         let from = self.from.parse().ok()?;
-        Some(Tx { hash: word(&self.hash)?, from, to, value: amount(&self.value)? })
+        let hash = word(&self.hash)?;
+        Some(Tx { hash, from, to, value: amount(&self.value)?, input: self.envelope.input() })
+    }
+
+    /// Whether it does not say of itself that it is of another block; some nodes leave that out.
+    pub(super) fn is_of(&self, block_hash: Hash256) -> bool {
+        self.block_hash.as_deref().is_none_or(|hash| word(hash) == Some(block_hash))
+    }
+
+    /// Its name, as the node writes it.
+    pub(super) fn name(&self) -> &str {
+        &self.hash
+    }
+
+    /// Whether its bytes are all there, of a kind that is known, and their hash is not its name.
+    pub(super) fn is_altered(&self) -> bool {
+        self.envelope.is_common() && self.bytes().is_none()
+    }
+
+    /// Its own bytes, where they can be put together.
+    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
+        let face =
+            Face { hash: word(&self.hash)?, from: &self.from, to: self.to.as_deref(), value: &self.value };
+        self.envelope.bytes(face)
     }
 }
 

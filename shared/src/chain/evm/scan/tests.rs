@@ -239,7 +239,26 @@ fn by_key(transactions: &[(u8, Made)]) -> BTreeMap<String, u128> {
     money(&scanned(&txs, &logs)).into_iter().collect()
 }
 
+/// The same block as a node tells it that numbers the logs of each transaction anew.
+fn numbered_anew(logs: &[Log]) -> Vec<Log> {
+    let mut next = BTreeMap::new();
+    let anew = |log: &Log| {
+        let index: &mut u64 = next.entry(log.tx).or_default();
+        let log = Log { index: *index, ..log.clone() };
+        *index = index.saturating_add(1);
+        log
+    };
+    logs.iter().map(anew).collect()
+}
+
 proptest! {
+    #[test]
+    fn r37_a_transfers_name_does_not_depend_on_how_a_node_numbers_logs(all in arb_transactions()) {
+        let (sent, logs) = mined(&all);
+        let renamed: BTreeMap<_, _> = money(&scanned(&sent, &numbered_anew(&logs))).into_iter().collect();
+        prop_assert_eq!(renamed, by_key(&all));
+    }
+
     /// A re-organisation brings the same transactions back in another order.
     #[test]
     fn r22_the_order_of_transactions_changes_no_key_and_no_amount(

@@ -17,8 +17,14 @@ fn hash(byte: u8) -> Hash256 {
 fn block(txs: u8) -> Block {
     let header = Header { number: 7, hash: hash(0xee), parent_hash: hash(0xdd), timestamp: Timestamp(1) };
     let from: EvmAddress = STRANGER.parse().unwrap();
-    let tx = |number| Tx { hash: hash(number), from, to: Some(from), value: Amount::Exact(Units(0)) };
-    Block { header, transactions: (0..txs).map(tx).collect() }
+    let tx = |number| Tx {
+        hash: hash(number),
+        from,
+        to: Some(from),
+        value: Amount::Exact(Units(0)),
+        input: Vec::new(),
+    };
+    Block { header, transactions: (0..txs).map(tx).collect(), bloom: None }
 }
 
 fn frame(kind: &str, to: &str, units: u64, calls: &[Value]) -> Value {
