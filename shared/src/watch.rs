@@ -2,6 +2,7 @@
 //!
 //! Every step may be repeated: a run that dies anywhere is repeated whole by the next, and changes nothing twice.
 
+mod amend;
 mod follow;
 mod list;
 mod outside;

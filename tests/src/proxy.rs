@@ -41,6 +41,8 @@ pub struct Question {
     pub params: Value,
     /// How often this very question (method and parameters) came since the rule was set; 1 the first time.
     pub times: u64,
+    /// How many questions of that method, whatever about, came since then; 1 the first time.
+    pub nth: u64,
     id: Value,
     caller: Caller,
     node: Arc<Node>,
@@ -233,6 +235,7 @@ impl Node {
         let mut question = Question {
             params: asked["params"].clone(),
             times: 0,
+            nth: 0,
             id: asked["id"].clone(),
             caller: caller.clone(),
             node: Arc::clone(self),
@@ -241,7 +244,8 @@ impl Node {
         self.asked.lock().unwrap().push((question.method.clone(), question.params.clone()));
         let rules: Vec<Rule> = self.rules.lock().unwrap().iter().rev().cloned().collect();
         for rule in rules {
-            question.times = rule.count(&question);
+            question.times = rule.count(format!("{} {}", question.method, question.params));
+            question.nth = rule.count(question.method.clone());
             match (rule.answer)(question.clone()).await {
                 Says::Pass => {}
                 Says::Result(result) => return Part::said(&question, "result", result),
@@ -257,9 +261,9 @@ impl Node {
 }
 
 impl Rule {
-    fn count(&self, question: &Question) -> u64 {
+    fn count(&self, question: String) -> u64 {
         let mut all = self.times.lock().unwrap();
-        let times = all.entry(format!("{} {}", question.method, question.params)).or_default();
+        let times = all.entry(question).or_default();
         *times = times.saturating_add(1);
         *times
     }

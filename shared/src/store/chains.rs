@@ -109,6 +109,10 @@ pub struct TouchedTransfer {
     /// Some of the outputs that its transaction spends, as `txid:vout`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
+    /// Whether it is told under other names now, so that it is taken back: a difference of balances whose transaction was
+    /// found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
 }
 
 impl Store {
@@ -184,6 +188,27 @@ impl Store {
             .expression_attribute_names("#run", "run")
             .expression_attribute_values(":run", n(run));
         is_done(delete.send().await).map(|_| ())
+    }
+
+    /// What was noted of the transfers of one block, as far as one read goes.
+    pub async fn noted_of(
+        &self,
+        chain: &ChainId,
+        height: u64,
+        hash: BlockHash,
+    ) -> Result<Vec<TouchedTransfer>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.chains)
+            .key_condition_expression("chain = :chain AND begins_with(entry, :block)")
+            .expression_attribute_values(":chain", s(chain.as_str()))
+            .expression_attribute_values(":block", s(block_entry(height, Some((hash, "")))))
+            .consistent_read(true)
+            .limit(BLOCKS_READ);
+        let items = query.send().await.map_err(failed)?.items.unwrap_or_default();
+        let read = items.iter().map(read_touched).collect::<Result<Vec<_>, _>>()?;
+        Ok(read.into_iter().flat_map(|block| block.transfers).collect())
     }
 
     /// Blocks from `height` on that held anything for us, lowest first; where there are more than one run can read, the

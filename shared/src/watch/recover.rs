@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::amend::Amended;
 use super::follow::{self, Fork};
 use super::outside::Outside;
 use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher};
@@ -124,9 +125,12 @@ impl<S: Source> Watcher<'_, S> {
             let mut block = self.source.scan(height, list).await?;
             recovered.unreadable = recovered.unreadable.saturating_add(block.unreadable.len());
             block.found.retain(|found| span.tx_id.is_none_or(|tx_id| found.movement.tx_id == tx_id));
-            self.keep_news(&mut block, &mut before, &mut recovered).await?;
-            if !block.found.is_empty() || !block.payouts.is_empty() {
-                blocks.push(block);
+            // Before anything that is known is left out: what transactions brought explains what balances show.
+            let mut amended = self.amended(block).await?;
+            self.keep_news(&mut amended.scanned, &mut before, &mut recovered).await?;
+            let Amended { scanned, replaced } = &amended;
+            if !scanned.found.is_empty() || !scanned.payouts.is_empty() || !replaced.is_empty() {
+                blocks.push(amended);
             }
             recovered.read_to = Some(height);
         }
@@ -134,7 +138,7 @@ impl<S: Source> Watcher<'_, S> {
             self.record(&blocks).await?;
         }
         for block in &blocks {
-            for found in &block.found {
+            for found in &block.scanned.found {
                 let Some(known) = before.remove(&found.movement.watched) else { continue };
                 if let Some(now) = self.store.payment(found.movement.watched).await? {
                     recovered.changed.push((known, now));
@@ -192,7 +196,7 @@ impl<S: Source> Watcher<'_, S> {
     }
 
     /// Tells payments what the blocks hold, under a number of its own in the order of all reports.
-    async fn record(&self, blocks: &[ScannedBlock<Code>]) -> Result<(), RecoverError> {
+    async fn record(&self, blocks: &[Amended]) -> Result<(), RecoverError> {
         for _ in 0..ATTEMPTS {
             match self.try_record(blocks).await {
                 Err(RecoverError::Watch(WatchError::Overtaken)) => {}
@@ -202,7 +206,7 @@ impl<S: Source> Watcher<'_, S> {
         Err(WatchError::Overtaken.into())
     }
 
-    async fn try_record(&self, blocks: &[ScannedBlock<Code>]) -> Result<(), RecoverError> {
+    async fn try_record(&self, blocks: &[Amended]) -> Result<(), RecoverError> {
         let never = || RecoverError::NeverWatched(self.chain.id.to_string());
         let mut cursor = self.store.cursor(&self.chain.id).await?.ok_or_else(never)?;
         let started_at = self.clock.now();
@@ -213,7 +217,8 @@ impl<S: Source> Watcher<'_, S> {
         let mut lookout = Lookout { outside: Outside::new(sightings), payouts, mempool: None };
         let (mut outcome, mut found) = (Outcome::default(), Vec::new());
         for block in blocks {
-            let (height, hash) = (block.header.number, follow::kept(block.header.hash));
+            let header = block.scanned.header;
+            let (height, hash) = (header.number, follow::kept(header.hash));
             if height > common || cursor.hash_at(height).is_some_and(|known| known != hash) {
                 return Err(RecoverError::Disagrees);
             }

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt};
 
+use super::amend::Amended;
 use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, follow, tell};
 use crate::chain::block::{Header, ScannedBlock};
 use crate::chain::rpc::RpcError;
@@ -131,7 +132,8 @@ impl<S: Source> Run<'_, S> {
             let Some(scanned) = next else { return Ok(true) };
             match scanned {
                 Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
-                    found.extend(self.take_in(cursor, scanned, None, lookout, outcome).await?);
+                    let amended = self.watcher.amended(scanned).await?;
+                    found.extend(self.take_in(cursor, amended, None, lookout, outcome).await?);
                 }
                 Ok(_) => return Ok(false),
                 Err(error) => {
@@ -173,7 +175,8 @@ impl<S: Source> Run<'_, S> {
                     untold.push(height);
                 }
             }
-            found.extend(self.take_in(&unmoved, scanned, same.first().copied(), lookout, outcome).await?);
+            let amended = self.watcher.amended_where_compared(scanned).await?;
+            found.extend(self.take_in(&unmoved, amended, same.first().copied(), lookout, outcome).await?);
             cursor.push(&header);
             outcome.scanned = outcome.scanned.saturating_add(1);
         }
@@ -208,21 +211,31 @@ impl<S: Source> Run<'_, S> {
     pub(super) async fn take_in(
         &self,
         cursor: &Cursor,
-        scanned: ScannedBlock<Code>,
+        amended: Amended,
         noted: Option<&TouchedBlock>,
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<Option<TouchedBlock>, WatchError> {
+        let Amended { scanned, replaced } = amended;
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
         outcome.found = outcome.found.saturating_add(scanned.found.len());
         self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
         let payouts = self.refunds_among(&scanned.payouts, &lookout.payouts).await?;
-        if scanned.found.is_empty() && payouts.is_empty() && noted.is_none() {
+        if scanned.found.is_empty() && payouts.is_empty() && replaced.is_empty() && noted.is_none() {
             return Ok(None);
         }
         let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
         let (store, chain, run) = (self.watcher.store, &self.watcher.chain.id, self.sequence_number());
-        store.put_block(chain, &block, run, self.started_at).await?;
+        if replaced.is_empty() {
+            store.put_block(chain, &block, run, self.started_at).await?;
+        } else {
+            // First: a run that dies between the two must leave a sum that is too small and is looked for again, and
+            // none that is there twice.
+            let taken_back = TouchedBlock { transfers: replaced, payouts: Vec::new(), ..block.clone() };
+            store.put_block(chain, &taken_back, run, self.started_at).await?;
+            store.put_block(chain, &block, run, self.started_at).await?;
+            block.transfers.extend(taken_back.transfers);
+        }
         block.add(noted);
         self.came_in(cursor, &mut lookout.outside, &block).await?;
         Ok(Some(block))

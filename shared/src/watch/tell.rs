@@ -36,6 +36,7 @@ pub(super) fn noted(found: &Found<Code>) -> TouchedTransfer {
         units: found.units.0.to_string(),
         coinbase: found.is_coinbase,
         inputs: found.inputs.iter().map(ToString::to_string).collect(),
+        replaced: false,
     }
 }
 
@@ -78,7 +79,10 @@ impl<S: Source> Run<'_, S> {
             }
         }
         for (code, transfers) in self.in_turn(all) {
-            let fates: Vec<_> = transfers.iter().map(|(it, block)| (*it, Fate::Found(*block))).collect();
+            let fate = |transfer: &TouchedTransfer, block| {
+                if transfer.replaced { Fate::Replaced } else { Fate::Found(block) }
+            };
+            let fates: Vec<_> = transfers.iter().map(|(it, block)| (*it, fate(it, *block))).collect();
             let Some(payment) = self.tell_in_time(code, &fates).await? else {
                 told.all = false;
                 told.open.extend(transfers.iter().map(|(_, block)| block.height));
@@ -274,8 +278,11 @@ fn is_elsewhere(payment: &Payment, report: &Report) -> bool {
     })
 }
 
-/// Whether there is no more to tell of a transfer: it counts, or nobody wants to know.
+/// Whether there is no more to tell of a transfer: it counts, or is told under other names, or nobody wants to know.
 fn counts(payment: Option<&Payment>, transfer: &TouchedTransfer) -> bool {
+    if transfer.replaced {
+        return true;
+    }
     let Some(payment) = payment else { return true };
     let known = payment.transfer(&TransferId::new(&transfer.id));
     known.is_none_or(|known| payment.state(known) == TransferState::Counted)

@@ -8,6 +8,7 @@
 )]
 #![cfg(test)]
 
+mod belief;
 mod bitcoin;
 mod later;
 mod money;

@@ -261,6 +261,7 @@ async fn note(world: &World, height: u64, hash: [u8; 32], payer: &Payer, id: &st
         units: FULL.to_string(),
         coinbase: false,
         inputs: Vec::new(),
+        replaced: false,
     };
     let block = TouchedBlock {
         height,
