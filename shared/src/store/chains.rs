@@ -1,6 +1,7 @@
 //! The Chains table: here what blocks held for us; what else it holds has files of its own.
 
 mod cursor;
+mod held;
 mod market;
 mod outside;
 mod payouts;

@@ -10,6 +10,7 @@ mod following;
 mod hang;
 mod histories;
 mod outside;
+mod pace;
 mod reconciling;
 mod recovery;
 mod refunds;
