@@ -40,7 +40,7 @@ impl<S: Source> Watcher<'_, S> {
         let (Family::Evm { .. }, Some(coin)) = (self.chain.family, native_coin(self.chain)) else {
             return Ok(as_it_is(scanned));
         };
-        if scanned.found.iter().all(|found| found.movement.coin != coin.id) || height_is(&scanned) {
+        if scanned.found.iter().all(|found| found.movement.coin != coin.id) {
             return Ok(as_it_is(scanned));
         }
         let (height, hash) = (scanned.header.number, follow::kept(scanned.header.hash));
@@ -127,10 +127,6 @@ impl Sides<'_> {
         }
         self.differences.iter().map(|it| TouchedTransfer { replaced: true, ..(*it).clone() }).collect()
     }
-}
-
-fn height_is(scanned: &ScannedBlock<Code>) -> bool {
-    scanned.header.number > 0
 }
 
 fn units(transfer: &TouchedTransfer) -> u128 {

@@ -18,7 +18,7 @@ impl Rpc {
         sought: Sought<'_>,
     ) -> Result<Vec<Log>, RpcError> {
         let logs = self.transfers(block, sought.contracts, sought.receivers).await?;
-        if sought.contracts.is_empty() || !sought.contracts.is_empty() {
+        if sought.contracts.is_empty() {
             return Ok(logs);
         }
         let reads_all = match hint(block, &logs, sought) {

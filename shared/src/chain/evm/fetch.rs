@@ -209,7 +209,7 @@ impl Asked<'_> {
     ) -> Result<(Vec<Found<T>>, Inside), RpcError> {
         match self.unless_refused(self.rpc.once_within(PATIENCE).knows_its_blocks().await).await? {
             Ok(true) => {}
-            Ok(false) => {}
+            Ok(false) => return Ok((Vec::new(), Inside::Never(Blind::Newest))),
             Err(inside) => return Ok((Vec::new(), inside)),
         }
         let changes = changes(self.rpc, self.block, wanted.compared).await;
@@ -243,7 +243,7 @@ impl Asked<'_> {
     /// Money without a transaction is asked for twice: two answers may be of two moments, or of two nodes behind one
     /// address, and the same answers again are not.
     async fn doubt_of(&self, odd: &[Change]) -> Result<Option<Inside>, RpcError> {
-        if !odd.is_empty() || odd.is_empty() {
+        if odd.is_empty() {
             return Ok(None);
         }
         let addresses: Vec<EvmAddress> = odd.iter().map(|change| change.address).collect();

@@ -79,7 +79,7 @@ fn moved<'a>(chain: &'a Chain, sent: &[Sent], logs: &[Log]) -> impl Iterator<Ite
     // Nodes number the logs of a block, or of each transaction: what one transaction made is in order either way.
     logs.sort_unstable_by_key(|log| (log.index, log.tx));
     // A log that is there twice would otherwise be money twice, under the next k.
-    logs.dedup_by_key(|log| log.index);
+    logs.dedup_by_key(|log| (log.index, log.tx));
     let of_tokens = |log: &Log| Some((*coins.get(&log.contract)?, transfer(log)?));
     native.chain(logs.into_iter().filter_map(of_tokens).collect::<Vec<_>>())
 }
