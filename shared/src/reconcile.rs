@@ -18,7 +18,7 @@ use crate::chain::{Chain, Family, Internal};
 use crate::clock::Clock;
 use crate::moment::Timestamp;
 use crate::payment::{Code, Payment, Standing};
-use crate::store::{Position, Store, StoreError, TouchedBlock};
+use crate::store::{Held, Note, Onward, Position, Store, StoreError};
 use crate::watch::{Source, WatchError, WatchList};
 
 /// Only blocks so deep are compared: the watcher has told payments of them, and has told again what it could not at once.
@@ -161,11 +161,18 @@ impl<S: Source> Run<'_, S> {
     async fn blocks(&mut self) -> Result<(), ReconcileError> {
         let Reconciler { chain, store, .. } = *self.reconciler;
         let from = self.position.height;
-        let noted = store.blocks_from(&chain.id, from.unwrap_or(0)).await?;
-        let mut by_height: BTreeMap<u64, Vec<TouchedBlock>> = BTreeMap::new();
-        for block in noted.into_iter().filter(|block| block.height <= self.settled) {
-            by_height.entry(block.height).or_default().push(block);
-        }
+        let mut by_height: BTreeMap<u64, BTreeSet<Code>> = BTreeMap::new();
+        let settled = self.settled;
+        let visit = |note: Note| {
+            if note.height > settled || by_height.len() > BLOCKS {
+                return Onward::Stop;
+            }
+            let Held::Transfers(transfers) = note.held else { return Onward::Next };
+            let codes = transfers.iter().filter_map(|transfer| transfer.code.parse::<Code>().ok());
+            by_height.entry(note.height).or_default().extend(codes);
+            Onward::PastPayment
+        };
+        store.each_noted(&chain.id, from.unwrap_or(0), visit).await?;
         let heights = self.heights(from, by_height.keys().copied());
         if !heights.is_empty() {
             let list = WatchList::ever_given(store, chain).await?;
@@ -174,7 +181,7 @@ impl<S: Source> Run<'_, S> {
                 if read >= BLOCKS || self.is_past(BLOCK_SECONDS) {
                     return Ok(());
                 }
-                self.block(height, &list, &by_height.remove(&height).unwrap_or_default()).await?;
+                self.block(height, &list, by_height.remove(&height).unwrap_or_default()).await?;
                 self.position.height = Some(height.saturating_add(1));
             }
         }
@@ -188,7 +195,7 @@ impl<S: Source> Run<'_, S> {
         &mut self,
         height: u64,
         list: &WatchList,
-        noted: &[TouchedBlock],
+        noted: BTreeSet<Code>,
     ) -> Result<(), ReconcileError> {
         let Reconciler { chain, source, .. } = *self.reconciler;
         source.take_unchecked();
@@ -235,11 +242,9 @@ impl<S: Source> Run<'_, S> {
     async fn compare(
         &mut self,
         scanned: &ScannedBlock<Code>,
-        noted: &[TouchedBlock],
+        noted: BTreeSet<Code>,
         is_whole: bool,
     ) -> Result<(), ReconcileError> {
-        let noted =
-            noted.iter().flat_map(|block| &block.transfers).filter_map(|transfer| transfer.code.parse().ok());
         let concerned: BTreeSet<Code> =
             scanned.found.iter().map(|found| found.movement.watched).chain(noted).collect();
         for code in concerned {

@@ -17,9 +17,10 @@ mod wallets;
 
 pub use addresses::{WATCHED_SECONDS, Watched};
 pub use chains::{
-    AwaitedPayout, BlockHash, Cursor, Market, Outlying, Rival, Sighting, TouchedBlock, TouchedPayout,
-    TouchedTransfer,
+    AwaitedPayout, BlockHash, BlockState, Cursor, Held, Market, Note, Onward, Outlying, RestPlace, Rival,
+    Sighting, TouchedBlock, TouchedPayout, TouchedTransfer,
 };
+pub(crate) use chains::{Part, TRANSFERS_TOLD, latest, parts};
 pub use given::{Given, Look, ScanPlace};
 pub use payments::{Created, DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;

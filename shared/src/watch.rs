@@ -5,6 +5,7 @@
 mod amend;
 mod follow;
 mod list;
+mod noted;
 mod outside;
 mod recover;
 mod refunds;
@@ -342,22 +343,26 @@ impl<'a, S: Source> Run<'a, S> {
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<(), WatchError> {
-        let Back { mut found, ahead, mut untold, is_whole } =
+        let Back { mut found, rest, ahead, mut untold, is_whole } =
             self.look_back(cursor, lookout, outcome).await?;
+        let known = found.len();
         lookout.outside.lies_ahead(&ahead, self.started_at);
         list.await_outputs(lookout.outside.outputs());
         let knows_all = self.scan_back(cursor, list, lookout, (&mut found, outcome)).await?;
         untold.extend(self.scan_forward(cursor, list, lookout, &ahead, (&mut found, outcome)).await?);
         self.reached.set(cursor.height);
         if !found.is_empty() {
+            // What is left of a block that is told in parts lies in a block that is told.
             let heights = found.iter().map(|block| block.height).chain(untold.iter().copied());
-            cursor.open_from = heights.min();
+            cursor.open_from = heights.chain(rest.heights()).min();
+            cursor.place = noted::untold_from(cursor.place.take(), found.get(known..).unwrap_or_default());
             self.write(cursor.clone()).await?;
             self.claimed.set(true);
         }
-        let told = self.tell_found(&found).await?;
+        let told = self.tell_found(&found, rest, cursor.place.as_ref()).await?;
         let all_told = told.all && untold.is_empty();
         cursor.open_from = told.open.into_iter().chain(untold).min();
+        cursor.place = told.place;
         if knows_all {
             cursor.known_at = self.started_at;
         }

@@ -173,7 +173,7 @@ mod tests {
     /// What is to be told, and what is told no more, by units.
     fn amended(noted: &[Money], seen: &[Money]) -> (Vec<u128>, Vec<u128>) {
         let chain = chain();
-        let noted: Vec<_> = noted.iter().map(|it| super::super::tell::noted(&found(it))).collect();
+        let noted: Vec<_> = noted.iter().map(|it| super::super::tell::touched_transfer(&found(it))).collect();
         let hash = Hash256([1; 32]);
         let header = Header { number: 7, hash, parent_hash: hash, timestamp: Timestamp(0) };
         let found = seen.iter().map(found).collect();

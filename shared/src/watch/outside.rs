@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 
-use super::tell::{Fate, by_payment, noted};
+use super::noted::NotedBlock;
+use super::tell::{Fate, by_payment, touched_transfer};
 use super::{Run, Source, WatchError, WatchList, follow};
 use crate::chain::block::{Found, Mempool, OutPoint, ScannedBlock};
 use crate::moment::Timestamp;
@@ -36,8 +37,9 @@ impl Outside {
 
     /// Keeps an eye on what lies in blocks that may turn out not to be the chain's: it is told when it is taken out, and
     /// the rival that drives it out may come first.
-    pub(super) fn lies_ahead(&mut self, blocks: &[TouchedBlock], at: Timestamp) {
-        let ahead = blocks.iter().flat_map(|block| &block.transfers);
+    pub(super) fn lies_ahead(&mut self, blocks: &[NotedBlock], at: Timestamp) {
+        let there = blocks.iter().filter(|noted| !noted.state.gone);
+        let ahead = there.flat_map(|noted| &noted.block.transfers);
         let unknown = ahead.filter(|transfer| !self.sightings.contains_key(&transfer.id));
         let taken_out = unknown.map(|transfer| (transfer.id.clone(), taken_out(transfer, at)));
         self.ahead = taken_out.collect();
@@ -84,9 +86,10 @@ impl Outside {
         !is_known && !self.inside.contains(id)
     }
 
-    /// Notes that a block of the chain holds these.
-    pub(super) fn is_inside(&mut self, block: &TouchedBlock) {
+    /// Notes that a block of the chain holds these, and `others` by their keys.
+    pub(super) fn is_inside(&mut self, block: &TouchedBlock, others: Vec<String>) {
         self.inside.extend(block.transfers.iter().map(|transfer| transfer.id.clone()));
+        self.inside.extend(others);
     }
 }
 
@@ -103,7 +106,7 @@ impl<S: Source> Run<'_, S> {
         outside: &mut Outside,
         block: &TouchedBlock,
     ) -> Result<(), WatchError> {
-        outside.is_inside(block);
+        outside.is_inside(block, Vec::new());
         let known = block.transfers.iter().filter_map(|transfer| outside.sightings.get(&transfer.id));
         let known: Vec<_> = known.cloned().collect();
         if known.is_empty() {
@@ -181,7 +184,7 @@ impl<S: Source> Run<'_, S> {
             let known = outside.sightings.get(&found.movement.key);
             let at = known.map_or(self.started_at.0, |known| known.at);
             let rival = known.and_then(|known| known.rival);
-            Sighting { transfer: noted(found), at, gone: false, told: false, rival }
+            Sighting { transfer: touched_transfer(found), at, gone: false, told: false, rival }
         };
         let news: Vec<_> = found.iter().filter(is_news).take(MAX_NEW).map(seen).collect();
         self.tell_of(cursor, outside, news, |sighting| Fate::Seen(Timestamp(sighting.at))).await

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::amend::Amended;
 use super::follow::{self, Fork};
+use super::noted::{self, Rest};
 use super::outside::Outside;
+use super::scan::TakenIn;
 use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher};
 use crate::chain::Chain;
 use crate::chain::block::{Found, ScannedBlock};
@@ -45,6 +47,9 @@ pub enum RecoverError {
     /// The node is on another fork than the record, or behind it.
     #[error("the node does not have the chain that was scanned last: let its watcher catch up first")]
     Disagrees,
+    /// The table did not take in time what a block holds.
+    #[error("the table is too busy to note what a block holds: try again, what was noted is known")]
+    Busy,
 }
 
 impl From<StoreError> for RecoverError {
@@ -222,13 +227,20 @@ impl<S: Source> Watcher<'_, S> {
             if height > common || cursor.hash_at(height).is_some_and(|known| known != hash) {
                 return Err(RecoverError::Disagrees);
             }
-            found.extend(run.take_in(&cursor, block.clone(), None, &mut lookout, &mut outcome).await?);
+            match run.take_in(&cursor, block.clone(), None, &mut lookout, &mut outcome).await? {
+                TakenIn::Nothing => {}
+                TakenIn::Found(block) => found.push(block),
+                TakenIn::InPart => return Err(RecoverError::Busy),
+            }
         }
-        let open_from = cursor.open_from;
+        let (open_from, place) = (cursor.open_from, cursor.place.clone());
         // The watcher goes on telling of what does not count yet, and of all of it if this dies.
         cursor.open_from = found.iter().map(|block| block.height).chain(open_from).min();
+        cursor.place = noted::untold_from(cursor.place.take(), &found);
         run.claim(&cursor).await?;
-        cursor.open_from = run.tell_found(&found).await?.open.into_iter().chain(open_from).min();
+        let told = run.tell_found(&found, Rest::default(), cursor.place.as_ref()).await?;
+        cursor.open_from = told.open.into_iter().chain(open_from).min();
+        cursor.place = noted::earlier(place, told.place);
         Ok(run.write(cursor).await?)
     }
 }

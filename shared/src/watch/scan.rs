@@ -1,16 +1,17 @@
 //! Reading blocks: those noted lately again, those that passed too early, and the new ones up to the tip.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt};
 
 use super::amend::Amended;
+use super::noted::{Noted, NotedBlock, Rest};
 use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, follow, tell};
 use crate::chain::block::{Header, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
-use crate::store::{Cursor, TouchedBlock};
+use crate::store::{BlockState, Cursor, StoreError, TouchedBlock};
 
 /// A run stops taking new blocks after this long, so that time is left to tell payments.
 const SCAN_SECONDS: u64 = 35;
@@ -27,17 +28,35 @@ const SCAN_BLOCKS: u64 = 1_000;
 /// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
 const SCANS_AT_ONCE: usize = 8;
 
+/// Transfers found by one run, so that they fit into its memory; a block that holds more is taken in whole.
+const SCAN_TRANSFERS: usize = 50_000;
+
+/// A run stops noting what a block holds after this long. The next one goes on there.
+const NOTE_SECONDS: u64 = 40;
+
 /// What a look at the blocks noted lately came to.
 #[derive(Default)]
 pub(super) struct Back {
     /// Blocks of the chain that hold something uncounted.
     pub(super) found: Vec<TouchedBlock>,
+    /// What else they hold.
+    pub(super) rest: Rest,
     /// Blocks above the cursor, which wait until the chain's own block of their height is scanned.
-    pub(super) ahead: Vec<TouchedBlock>,
+    pub(super) ahead: Vec<NotedBlock>,
     /// Heights of blocks whose loss could not be told, or for which there was no time.
     pub(super) untold: Vec<u64>,
     /// Whether there was time for all of them.
     pub(super) is_whole: bool,
+}
+
+/// What taking in a block came to.
+pub(super) enum TakenIn {
+    /// It holds nothing.
+    Nothing,
+    /// It holds something, all of which is noted.
+    Found(TouchedBlock),
+    /// There was no time to note all of it.
+    InPart,
 }
 
 impl<S: Source> Run<'_, S> {
@@ -48,22 +67,34 @@ impl<S: Source> Run<'_, S> {
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<Back, WatchError> {
-        let from = cursor.lowest_kept().min(cursor.open_from.unwrap_or(u64::MAX));
-        let noted = self.watcher.store.blocks_from(&self.watcher.chain.id, from).await?;
-        let (noted, ahead): (Vec<_>, Vec<_>) = noted.into_iter().partition(|it| it.height <= cursor.height);
-        let heights = noted.iter().map(|block| block.height);
+        let Noted { blocks, mut rest, is_whole } = self.read_noted(cursor).await?;
+        // What is above the last block that was read is not known: nothing there may be left behind.
+        let last_read = blocks.last().map_or(0, |last| last.block.height);
+        let (noted, ahead): (Vec<_>, Vec<_>) =
+            blocks.into_iter().partition(|it| it.block.height <= cursor.height);
+        let heights = noted.iter().map(|noted| noted.block.height);
         let old = self.headers(heights.filter(|height| cursor.hash_at(*height).is_none()).collect()).await;
-        let mut back = Back { ahead, is_whole: true, ..Back::default() };
-        for block in noted {
+        let mut back = Back { ahead, is_whole, ..Back::default() };
+        back.untold.extend((!is_whole).then_some(last_read));
+        let mut told_of = HashSet::new();
+        for NotedBlock { block, state, others } in noted {
+            let is_lost = !state.is_there();
             match is_canonical(cursor, &old, &block) {
                 Some(true) => {
-                    lookout.outside.is_inside(&block);
-                    if cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
+                    lookout.outside.is_inside(&block, others);
+                    told_of.insert((block.height, block.hash));
+                    if is_lost {
+                        // It came back, or somebody took it for gone who was late.
+                        self.claim(cursor).await?;
+                        self.put_state(&block, &BlockState::default()).await?;
+                    }
+                    if is_lost || cursor.open_from.is_some_and(|open_from| block.height >= open_from) {
                         back.found.push(block);
                     }
                 }
+                Some(false) | None if state.gone => {}
                 Some(false) => {
-                    if !self.lose(cursor, &block, lookout, outcome).await? {
+                    if !self.lose(cursor, &block, state, lookout, outcome).await? {
                         back.untold.push(block.height);
                     }
                 }
@@ -73,6 +104,8 @@ impl<S: Source> Run<'_, S> {
                 }
             }
         }
+        rest.steps.retain(|step| told_of.contains(&(step.block.height, step.block.hash)));
+        back.rest = rest;
         Ok(back)
     }
 
@@ -105,13 +138,15 @@ impl<S: Source> Run<'_, S> {
         &self,
         cursor: &Cursor,
         block: &TouchedBlock,
+        state: BlockState,
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<bool, WatchError> {
-        outcome.lost = outcome.lost.saturating_add(block.transfers.len());
         self.claim(cursor).await?;
-        self.went_out(&mut lookout.outside, block).await?;
-        self.tell_lost(block).await
+        let block = self.whole(block).await?;
+        outcome.lost = outcome.lost.saturating_add(block.transfers.len());
+        self.went_out(&mut lookout.outside, &block).await?;
+        self.tell_lost(&block, state).await
     }
 
     /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them.
@@ -133,7 +168,11 @@ impl<S: Source> Run<'_, S> {
             match scanned {
                 Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
                     let amended = self.watcher.amended(scanned).await?;
-                    found.extend(self.take_in(cursor, amended, None, lookout, outcome).await?);
+                    match self.take_in(cursor, amended, None, lookout, outcome).await? {
+                        TakenIn::Nothing => {}
+                        TakenIn::Found(block) => found.push(block),
+                        TakenIn::InPart => return Ok(false),
+                    }
                 }
                 Ok(_) => return Ok(false),
                 Err(error) => {
@@ -150,7 +189,7 @@ impl<S: Source> Run<'_, S> {
         cursor: &mut Cursor,
         list: &WatchList,
         lookout: &mut Lookout,
-        ahead: &[TouchedBlock],
+        ahead: &[NotedBlock],
         (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
     ) -> Result<Vec<u64>, WatchError> {
         let mut untold = Vec::new();
@@ -162,21 +201,26 @@ impl<S: Source> Run<'_, S> {
             heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
         let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
         while let Some(Some((height, scanned))) = self.before(SCAN_SECONDS, scans.next()).await {
-            if self.is_over(SCAN_SECONDS) {
+            if self.is_over(SCAN_SECONDS) || outcome.found >= SCAN_TRANSFERS {
                 break;
             }
             let Some(scanned) = self.next_block(cursor, list, height, scanned).await else { break };
             let header = scanned.header;
-            let noted = ahead.iter().filter(|block| block.height == height);
+            let noted = ahead.iter().filter(|noted| noted.block.height == height);
             let (same, other): (Vec<_>, Vec<_>) =
-                noted.partition(|block| block.hash == follow::kept(header.hash));
-            for block in other {
-                if !self.lose(&unmoved, block, lookout, outcome).await? {
+                noted.partition(|noted| noted.block.hash == follow::kept(header.hash));
+            for NotedBlock { block, state, .. } in other.into_iter().filter(|noted| !noted.state.gone) {
+                if !self.lose(&unmoved, block, state.clone(), lookout, outcome).await? {
                     untold.push(height);
                 }
             }
+            let same = same.first().map(|noted| &noted.block);
             let amended = self.watcher.amended_where_compared(scanned).await?;
-            found.extend(self.take_in(&unmoved, amended, same.first().copied(), lookout, outcome).await?);
+            match self.take_in(&unmoved, amended, same, lookout, outcome).await? {
+                TakenIn::Nothing => {}
+                TakenIn::Found(block) => found.push(block),
+                TakenIn::InPart => break,
+            }
             cursor.push(&header);
             outcome.scanned = outcome.scanned.saturating_add(1);
         }
@@ -215,30 +259,54 @@ impl<S: Source> Run<'_, S> {
         noted: Option<&TouchedBlock>,
         lookout: &mut Lookout,
         outcome: &mut Outcome,
-    ) -> Result<Option<TouchedBlock>, WatchError> {
+    ) -> Result<TakenIn, WatchError> {
         let Amended { scanned, replaced } = amended;
         outcome.unreadable = outcome.unreadable.saturating_add(scanned.unreadable.len());
         outcome.found = outcome.found.saturating_add(scanned.found.len());
         self.meet_rivals(cursor, &mut lookout.outside, &scanned).await?;
         let payouts = self.refunds_among(&scanned.payouts, &lookout.payouts).await?;
         if scanned.found.is_empty() && payouts.is_empty() && replaced.is_empty() && noted.is_none() {
-            return Ok(None);
+            return Ok(TakenIn::Nothing);
         }
         let mut block = TouchedBlock { payouts, ..tell::touched(&scanned) };
-        let (store, chain, run) = (self.watcher.store, &self.watcher.chain.id, self.sequence_number());
-        if replaced.is_empty() {
-            store.put_block(chain, &block, run, self.started_at).await?;
-        } else {
-            // First: a run that dies between the two must leave a sum that is too small and is looked for again, and
-            // none that is there twice.
-            let taken_back = TouchedBlock { transfers: replaced, payouts: Vec::new(), ..block.clone() };
-            store.put_block(chain, &taken_back, run, self.started_at).await?;
-            store.put_block(chain, &block, run, self.started_at).await?;
-            block.transfers.extend(taken_back.transfers);
+        // First: a run that dies between the two must leave a sum that is too small and is looked for again, and none that
+        // is there twice.
+        let taken_back = TouchedBlock { transfers: replaced, payouts: Vec::new(), ..block.clone() };
+        if !taken_back.transfers.is_empty() && !self.note_block(&taken_back, noted).await? {
+            return Ok(TakenIn::InPart);
         }
+        if !self.note_block(&block, noted).await? {
+            return Ok(TakenIn::InPart);
+        }
+        block.transfers.extend(taken_back.transfers);
         block.add(noted);
         self.came_in(cursor, &mut lookout.outside, &block).await?;
-        Ok(Some(block))
+        Ok(TakenIn::Found(block))
+    }
+
+    /// Notes what a block holds, as far as there is time and the table takes it; whether that was all. What was noted is
+    /// known to the next run.
+    async fn note_block(
+        &self,
+        block: &TouchedBlock,
+        noted: Option<&TouchedBlock>,
+    ) -> Result<bool, WatchError> {
+        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
+        let (run, go_on) = ((self.sequence_number(), self.started_at), || !self.is_over(NOTE_SECONDS));
+        match store.put_block(chain, block, noted, run, go_on).await {
+            Ok(true) => return Ok(true),
+            // What is noted already is still to be told, and so is what other blocks hold.
+            Ok(false) | Err(StoreError::Throttled) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tracing::warn!(%chain, height = block.height, "the rest of what a block holds is noted by the next run");
+        Ok(false)
+    }
+
+    pub(super) async fn put_state(&self, block: &TouchedBlock, state: &BlockState) -> Result<(), WatchError> {
+        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
+        let run = (self.sequence_number(), self.started_at);
+        Ok(store.put_state(chain, (block.height, block.hash, block.time), state, run).await?)
     }
 }
 

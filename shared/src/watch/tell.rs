@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::noted::{self, Rest, Step};
 use super::{Run, Source, TELL_SECONDS, WatchError, follow};
 use crate::chain::block::{Found, ScannedBlock};
 use crate::chain::{CoinId, Depth};
 use crate::moment::Timestamp;
 use crate::money::{Decimals, Units};
 use crate::payment::{BlockAt, Code, Movement, Payment, Price, Report, Standing, TransferId, TransferState};
-use crate::store::{StoreError, TouchedBlock, TouchedTransfer, Watched};
+use crate::store::{
+    BlockHash, BlockState, RestPlace, StoreError, TRANSFERS_TOLD, TouchedBlock, TouchedTransfer, Watched,
+    parts,
+};
 
 /// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
 const COINBASE_CONFIRMATIONS: u32 = 101;
@@ -19,13 +23,13 @@ pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
         height: scanned.header.number,
         hash: follow::kept(scanned.header.hash),
         time: scanned.header.timestamp,
-        transfers: scanned.found.iter().map(noted).collect(),
+        transfers: scanned.found.iter().map(touched_transfer).collect(),
         payouts: Vec::new(),
     }
 }
 
 /// What of money that was found is noted.
-pub(super) fn noted(found: &Found<Code>) -> TouchedTransfer {
+pub(super) fn touched_transfer(found: &Found<Code>) -> TouchedTransfer {
     TouchedTransfer {
         code: found.movement.watched.to_string(),
         id: found.movement.key.clone(),
@@ -66,37 +70,103 @@ impl Fate {
 }
 
 impl<S: Source> Run<'_, S> {
-    /// Tells payments that what blocks hold for them is there: each once, of all its blocks, as far as time allows.
+    /// Tells payments that what blocks hold for them is there, as far as time allows: each payment the largest of what it
+    /// has in each block first, and then everybody the rest, in turn.
     ///
     /// A payment that cannot be told must not keep the others from being told: its blocks stay open, and it is told again.
-    pub(super) async fn tell_found(&self, blocks: &[TouchedBlock]) -> Result<Told, WatchError> {
-        let mut told = Told { open: Vec::new(), all: true };
-        let mut all: BTreeMap<Code, Vec<(&TouchedTransfer, BlockAt)>> = BTreeMap::new();
-        for block in blocks {
-            for (code, transfers) in by_payment(&block.transfers)? {
-                let here = transfers.into_iter().map(|transfer| (transfer, block.at()));
-                all.entry(code).or_default().extend(here);
+    pub(super) async fn tell_found(
+        &self,
+        blocks: &[TouchedBlock],
+        rest: Rest,
+        place: Option<&RestPlace>,
+    ) -> Result<Told, WatchError> {
+        let mut told = Told { open: rest.left_at, all: true, place: None };
+        let Firsts { first, more } = Firsts::of(blocks, place)?;
+        for (code, transfers) in self.in_turn(first) {
+            match self.tell_here(code, &transfers).await? {
+                Here::Untold => {
+                    told.all = false;
+                    told.open.extend(transfers.iter().map(|(_, block)| block.height));
+                }
+                Here::Told(open) => told.open.extend(open),
             }
-        }
-        for (code, transfers) in self.in_turn(all) {
-            let fate = |transfer: &TouchedTransfer, block| {
-                if transfer.replaced { Fate::Replaced } else { Fate::Found(block) }
-            };
-            let fates: Vec<_> = transfers.iter().map(|(it, block)| (*it, fate(it, *block))).collect();
-            let Some(payment) = self.tell_in_time(code, &fates).await? else {
-                told.all = false;
-                told.open.extend(transfers.iter().map(|(_, block)| block.height));
-                continue;
-            };
-            let uncounted = transfers.iter().filter(|(transfer, _)| !counts(payment.as_ref(), transfer));
-            told.open.extend(uncounted.map(|(_, block)| block.height));
         }
         for block in blocks.iter().filter(|block| !block.payouts.is_empty()) {
             if self.is_over(TELL_SECONDS) || !self.tell_refunds(block, Fate::Found(block.at())).await? {
                 told.open.push(block.height);
             }
         }
+        let mut steps: Vec<Step> = more.into_iter().chain(rest.steps).collect();
+        // What nobody was told of comes first; the others are in the order of their turns already.
+        steps.sort_by_cached_key(|step| (!step.untold, step.untold.then(|| step.entry.clone())));
+        self.tell_rest(steps, rest.left, &mut told).await?;
         Ok(told)
+    }
+
+    /// Tells one step after the other, and notes which of them need not be told again.
+    async fn tell_rest(
+        &self,
+        mut steps: Vec<Step>,
+        behind: Option<String>,
+        told: &mut Told,
+    ) -> Result<(), WatchError> {
+        let mut settled: BTreeMap<(u64, BlockHash), (TouchedBlock, Vec<String>)> = BTreeMap::new();
+        let mut done = 0_usize;
+        for step in &steps {
+            if self.is_over(TELL_SECONDS) {
+                break;
+            }
+            done = done.saturating_add(1);
+            let here: Vec<_> = step.transfers.iter().map(|transfer| (transfer, step.block.at())).collect();
+            let Some((first, _)) = here.first() else { continue };
+            let code = first.code.parse().map_err(|_| malformed())?;
+            match self.tell_here(code, &here).await? {
+                Here::Told(open) if open.is_empty() => {
+                    let place = (step.block.height, step.block.hash);
+                    let (_, names) = settled.entry(place).or_insert_with(|| (step.block.clone(), Vec::new()));
+                    names.push(noted::name(&step.entry).to_owned());
+                }
+                Here::Told(open) => told.open.extend(open),
+                Here::Untold => {
+                    told.all &= !step.untold;
+                    told.open.push(step.block.height);
+                }
+            }
+        }
+        let left = steps.split_off(done);
+        told.all &= left.iter().all(|step| !step.untold);
+        told.open.extend(left.iter().map(|step| step.block.height));
+        told.place = noted::place(&left, behind);
+        for (block, names) in settled.into_values() {
+            self.settle(&block, names).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that items of a block need not be told again while the block is there.
+    async fn settle(&self, block: &TouchedBlock, names: Vec<String>) -> Result<(), WatchError> {
+        let (store, chain) = (self.watcher.store, &self.watcher.chain.id);
+        let mut state = store.state(chain, block.height, block.hash).await?;
+        if state.is_there() && !names.iter().all(|name| state.settled.contains(name)) {
+            state.settled.extend(names);
+            self.put_state(block, &state).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells a payment that blocks hold transfers of its.
+    async fn tell_here(
+        &self,
+        code: Code,
+        transfers: &[(&TouchedTransfer, BlockAt)],
+    ) -> Result<Here, WatchError> {
+        let fate = |transfer: &TouchedTransfer, block| {
+            if transfer.replaced { Fate::Replaced } else { Fate::Found(block) }
+        };
+        let fates: Vec<_> = transfers.iter().map(|(it, block)| (*it, fate(it, *block))).collect();
+        let Some(payment) = self.tell_in_time(code, &fates).await? else { return Ok(Here::Untold) };
+        let uncounted = transfers.iter().filter(|(transfer, _)| !counts(payment.as_ref(), transfer));
+        Ok(Here::Told(uncounted.map(|(_, block)| block.height).collect()))
     }
 
     fn in_turn<T>(&self, all: BTreeMap<Code, T>) -> impl Iterator<Item = (Code, T)> {
@@ -124,17 +194,31 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    /// Tells the payments that a block's transfers are gone, and forgets the block; whether all could be told.
-    pub(super) async fn tell_lost(&self, block: &TouchedBlock) -> Result<bool, WatchError> {
-        let mut all_told = true;
-        for (code, transfers) in by_payment(&block.transfers)? {
-            let fates: Vec<_> = transfers.iter().map(|it| (*it, Fate::Lost(block.at()))).collect();
-            all_told &= self.tell_in_time(code, &fates).await?.is_some();
+    /// Tells the payments that a block's transfers are gone, some hundreds at a time, and notes how far that came; whether
+    /// all could be told.
+    pub(super) async fn tell_lost(
+        &self,
+        block: &TouchedBlock,
+        mut state: BlockState,
+    ) -> Result<bool, WatchError> {
+        let (mut all_told, known) = (true, state.lost.len());
+        for part in parts(&block.transfers) {
+            if state.lost.contains(&part.name) {
+                continue;
+            }
+            let fates: Vec<_> = part.transfers.iter().map(|it| (*it, Fate::Lost(block.at()))).collect();
+            let code = part.code.parse().map_err(|_| malformed())?;
+            if self.tell_in_time(code, &fates).await?.is_some() {
+                state.lost.insert(part.name);
+            } else {
+                all_told = false;
+            }
         }
         all_told &= self.tell_refunds(block, Fate::Lost(block.at())).await?;
         if all_told {
-            let run = self.sequence_number();
-            self.watcher.store.delete_block(&self.watcher.chain.id, block, run).await?;
+            self.put_state(block, &BlockState { gone: true, ..BlockState::default() }).await?;
+        } else if state.lost.len() > known {
+            self.put_state(block, &state).await?;
         }
         Ok(all_told)
     }
@@ -226,8 +310,8 @@ impl<S: Source> Run<'_, S> {
             let standing = self.standing(*fate, depth);
             Some(Report { movement, sequence, at: self.started_at, standing, rates: Vec::new() })
         };
-        let malformed = || StoreError::Malformed("a transfer of a block".into());
-        transfers.iter().map(report).collect::<Option<_>>().ok_or_else(|| malformed().into())
+        let unreadable = || StoreError::Malformed("a transfer of a block".into());
+        transfers.iter().map(report).collect::<Option<_>>().ok_or_else(|| unreadable().into())
     }
 
     pub(super) fn standing(&self, fate: Fate, depth: Depth) -> Standing {
@@ -294,6 +378,44 @@ pub(super) struct Told {
     pub(super) open: Vec<u64>,
     /// Whether every payment knows what it has to know.
     pub(super) all: bool,
+    /// Where the next run goes on, if there was no time for all.
+    pub(super) place: Option<RestPlace>,
+}
+
+/// What telling a payment came to.
+enum Here {
+    /// There was no time, or it cannot be told.
+    Untold,
+    /// It knows, and what does not count yet lies at these heights.
+    Told(Vec<u64>),
+}
+
+/// What blocks hold, divided into what each payment is told at once and what is told then.
+struct Firsts<'a> {
+    first: BTreeMap<Code, Vec<(&'a TouchedTransfer, BlockAt)>>,
+    more: Vec<Step>,
+}
+
+impl<'a> Firsts<'a> {
+    fn of(blocks: &'a [TouchedBlock], place: Option<&RestPlace>) -> Result<Firsts<'a>, StoreError> {
+        let mut all = Firsts { first: BTreeMap::new(), more: Vec::new() };
+        for block in blocks {
+            for part in parts(&block.transfers) {
+                let code = part.code.parse().map_err(|_| malformed())?;
+                let first = all.first.entry(code).or_default();
+                if first.len().saturating_add(part.transfers.len()) <= TRANSFERS_TOLD {
+                    first.extend(part.transfers.iter().map(|transfer| (*transfer, block.at())));
+                } else {
+                    all.more.push(Step::of(block, &part, place));
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn malformed() -> StoreError {
+    StoreError::Malformed("`code` of a block's transfer".into())
 }
 
 /// Transfers by their payment.
@@ -302,8 +424,7 @@ pub(super) fn by_payment<'a>(
 ) -> Result<BTreeMap<Code, Vec<&'a TouchedTransfer>>, WatchError> {
     let mut all: BTreeMap<Code, Vec<&TouchedTransfer>> = BTreeMap::new();
     for transfer in transfers {
-        let code = transfer.code.parse();
-        let code = code.map_err(|_| StoreError::Malformed("`code` of a block's transfer".into()))?;
+        let code = transfer.code.parse().map_err(|_| malformed())?;
         all.entry(code).or_default().push(transfer);
     }
     Ok(all)

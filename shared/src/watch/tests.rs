@@ -6,6 +6,7 @@ mod chain;
 mod costs;
 mod crashes;
 mod faults;
+mod floods;
 mod following;
 mod hang;
 mod histories;

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{BlockHash, KEPT_HASH, malformed};
 use crate::chain::ChainId;
 use crate::moment::Timestamp;
-use crate::store::attribute::{Item, n, number, optional_number, s};
+use crate::store::attribute::{Item, n, number, optional_number, s, text};
 use crate::store::{Store, StoreError, failed, is_done};
 
 /// How far a chain was scanned.
@@ -20,14 +20,25 @@ pub struct Cursor {
     pub height: u64,
     /// Hashes of the last blocks, that of `height` last.
     pub hashes: Vec<BlockHash>,
-    /// The lowest height that holds a transfer which does not count yet.
+    /// The lowest height that holds a transfer which does not count yet: nothing uncounted lies below.
     pub open_from: Option<u64>,
+    /// Where the next run goes on with what is told last.
+    pub place: Option<RestPlace>,
     /// When the last finished run began: every address listed before then was looked for up to `height`.
     pub known_at: Timestamp,
     /// When the last run began that scanned the whole chain; before the first of them, when the chain was begun.
     pub whole_at: Timestamp,
     /// The last times at which the whole chain had been scanned, and how high it was; oldest first.
     pub caught_up: Vec<(Timestamp, u64)>,
+}
+
+/// Where a run stopped that could not tell all that was noted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestPlace {
+    /// The first entry that was not told.
+    pub entry: String,
+    /// Whether that, and all behind it, was never told.
+    pub untold: bool,
 }
 
 impl Store {
@@ -73,6 +84,10 @@ fn write_cursor(chain: &ChainId, cursor: &Cursor) -> Item {
         ("known_at".to_owned(), n(cursor.known_at.0)),
         ("whole_at".to_owned(), n(cursor.whole_at.0)),
     ]);
+    if let Some(place) = &cursor.place {
+        item.insert("rest_from".to_owned(), s(&place.entry));
+        item.insert("rest_untold".to_owned(), AttributeValue::Bool(place.untold));
+    }
     item.extend(cursor.open_from.map(|height| ("open_from".to_owned(), n(height))));
     item
 }
@@ -88,11 +103,16 @@ fn read_cursor(item: &Item) -> Result<Cursor, StoreError> {
         Some(list) => serde_dynamo::from_attribute_value(list.clone()).map_err(|_| malformed("caught_up"))?,
         None => Vec::new(),
     };
+    let place = item.get("rest_from").map(|_| -> Result<RestPlace, StoreError> {
+        let untold = item.get("rest_untold").and_then(|untold| untold.as_bool().ok());
+        Ok(RestPlace { entry: text(item, "rest_from")?.to_owned(), untold: untold.copied().unwrap_or(true) })
+    });
     Ok(Cursor {
         version: number(item, "version")?,
         height: number(item, "height")?,
         hashes: hashes.to_vec(),
         open_from: optional_number(item, "open_from")?,
+        place: place.transpose()?,
         known_at: Timestamp(optional_number(item, "known_at")?.unwrap_or(0)),
         whole_at: Timestamp(optional_number(item, "whole_at")?.unwrap_or(0)),
         caught_up: caught_up.into_iter().map(|(at, height)| (Timestamp(at), height)).collect(),

@@ -270,7 +270,7 @@ async fn note(world: &World, height: u64, hash: [u8; 32], payer: &Payer, id: &st
         transfers: vec![transfer],
         payouts: Vec::new(),
     };
-    world.store.put_block(&world.chain.id, &block, 1, world.now()).await
+    world.store.put_block(&world.chain.id, &block, None, (1, world.now()), || true).await.map(drop)
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::states;
 use super::world::{FULL, World};
 use crate::money::Cents;
 use crate::payment::{Status, TransferState};
+use crate::store::BlockState;
 
 #[tokio::test]
 async fn r16_a_reorganisation_takes_money_back_and_its_return_counts_once() {
@@ -124,18 +125,35 @@ async fn r22_a_transaction_that_pays_less_in_another_block_counts_for_what_the_c
 }
 
 #[tokio::test]
-async fn r22_what_a_later_run_noted_of_a_block_an_earlier_one_does_not_forget() {
+async fn r22_what_a_later_run_noted_of_a_block_an_earlier_one_does_not_take_for_gone() {
     let (mut world, payer) = World::with_payment().await;
-    world.node.mine(vec![payer.pays(1, FULL)]);
+    let header = world.node.mine(vec![payer.pays(1, FULL)]);
     world.run().await;
     let (store, chain, run) = (&world.store, &world.chain.id, world.cursor().await.version);
-    let noted = store.blocks_from(chain, 0).await.unwrap();
-    let [block] = noted.as_slice() else { panic!("{noted:?}") };
-    store.delete_block(chain, block, 1).await.unwrap();
-    // Nor does it make the note its own.
-    store.put_block(chain, block, 1, world.now()).await.unwrap();
-    store.delete_block(chain, block, 1).await.unwrap();
-    assert_eq!(store.blocks_from(chain, 0).await.unwrap(), noted);
-    store.delete_block(chain, block, run).await.unwrap();
-    assert_eq!(store.blocks_from(chain, 0).await.unwrap(), []);
+    let (hash, now) = (*header.hash.0.first_chunk().unwrap(), world.now());
+    let block = (header.number, hash, header.timestamp);
+    let gone = BlockState { gone: true, ..BlockState::default() };
+    store.put_state(chain, block, &BlockState::default(), (run, now)).await.unwrap();
+    store.put_state(chain, block, &gone, (run - 1, now)).await.unwrap();
+    assert_eq!(store.state(chain, header.number, hash).await.unwrap(), BlockState::default());
+    store.put_state(chain, block, &gone, (run, now)).await.unwrap();
+    assert_eq!(store.state(chain, header.number, hash).await.unwrap(), gone);
+}
+
+#[tokio::test]
+async fn r22_a_block_that_is_taken_for_gone_and_is_there_is_told_again() {
+    let (mut world, payer) = World::with_payment().await;
+    let header = world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(12);
+    world.run().await;
+    let hash = *header.hash.0.first_chunk().unwrap();
+    let gone = BlockState { gone: true, ..BlockState::default() };
+    let block = (header.number, hash, header.timestamp);
+    let run = world.cursor().await.version;
+    world.store.put_state(&world.chain.id, block, &gone, (run, world.now())).await.unwrap();
+    world.run().await;
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+    world.node.reorg(13);
+    world.run().await;
+    assert_eq!(states(&world.payment(&payer).await), [TransferState::Lost]);
 }
