@@ -22,5 +22,6 @@ pub mod meter;
 pub mod product;
 pub mod program;
 pub mod proxy;
+pub mod roles;
 pub mod shop;
 pub mod tools;

@@ -138,6 +138,14 @@ async fn lists(bench: &Bench, shop: &Shop<'_>) {
         let cost = bench.cost(shop.test.list(&format!("status={status}"))).await;
         hold(&format!("list of 50, status={status}"), cost, &page);
     }
+    // Bounds in time are bounds of the index: what is outside is not read.
+    for bounds in ["created_after=0", "created_before=4000000000&status=cancelled"] {
+        hold(&format!("list of 50, {bounds}"), bench.cost(shop.test.list(bounds)).await, &page);
+    }
+    for bounds in ["created_before=1", "created_after=4000000000"] {
+        let nothing = Budget { requests: 1, reads: 0.5, writes: 0.0 };
+        hold(&format!("list of none, {bounds}"), bench.cost(shop.test.list(bounds)).await, &nothing);
+    }
     // It also looks for what is overdue in the two statuses that time alone ends.
     let cost = bench.cost(shop.test.list("status=expired")).await;
     hold("list of 50, status=expired", cost, &Budget { requests: 4, ..page });

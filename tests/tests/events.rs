@@ -2,22 +2,31 @@
 //!
 //! They are replayed in the order of their names on a fresh product, with one account and keys of fixed bytes, so
 //! that all but times and random names is the same each time. After a deliberate change: `GOLDEN=update`.
+//!
+//! Each function is held to its role in the template meanwhile.
 #![cfg(test)]
 
 use axum::Router;
+use local::template::document;
 use local::{Options, samples, workspace};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use tests::golden;
 use tests::product::{Product, alone};
+use tests::roles::Guard;
 use tokio::net::TcpListener;
 
 #[test]
 fn every_event_gets_the_reply_beside_it() {
     alone(async {
+        let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
+        let guard = Guard::start(document(&template).unwrap()).await;
         let mut options = Options { rpc_url: Some(quiet_chain().await), ..Options::default() };
+        options.function_environment = guard.environment();
         options.environment.insert("PUBLIC_URL".into(), "https://pay.example.com".into());
-        let product = Product::start(options).await;
+        let product = Product::start_without_prices(options).await;
+        guard.guard(product.local.dynamodb_endpoint());
+        product.local.tick("refresh-rates").await.unwrap();
         let ids = samples::prepare(&product.local.store(), Clock::default().now()).await.unwrap();
         let events = golden::events(&workspace().join("events"));
         assert!(!events.is_empty());
@@ -29,6 +38,7 @@ fn every_event_gets_the_reply_beside_it() {
             golden::check(&event, &golden::readable(&reply, &ids));
         }
         product.local.shutdown().await;
+        assert_eq!(guard.refused(), Vec::<String>::new(), "its role does not allow it");
     });
 }
 

@@ -35,7 +35,10 @@ const RIGHTS: [(&str, &str); 25] = [
         "sweep-wallets",
         "AddressesTable Query, PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem",
     ),
-    ("list-wallets", "AddressesTable Query, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
+    (
+        "list-wallets",
+        "PaymentsTable GetItem, AddressesTable Query, KeysTable GetItem UpdateItem, AccountsTable GetItem",
+    ),
     (
         "request-refund",
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
