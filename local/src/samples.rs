@@ -192,7 +192,7 @@ fn refund(past: Past) -> Vec<Event> {
 
 async fn address(store: &Store, id: PaymentId) -> Result<GivenAddress, SampleError> {
     let key: ExtendedKey = NOBODYS_XPUB.parse()?;
-    let index = store.next_index(&key.fingerprint()).await?;
+    let index = store.next_index(&key.fingerprint(), &id.to_string()).await?;
     let address = key.evm_address(index)?.to_string();
     let given = GivenAddress { family: "evm".to_owned(), address, xpub: key.fingerprint(), index };
     store.claim_address(&given, id.code()).await?;

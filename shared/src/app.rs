@@ -1,9 +1,14 @@
 //! What a function holds from its first call to its last: settings, clock and tables.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
@@ -98,9 +103,22 @@ pub fn store_from_env() -> Result<Store, Error> {
 /// The tables of the embedded engine at `endpoint`, which asks for no credentials and speaks plain HTTP.
 pub fn local_store(endpoint: &str, tables: Tables) -> Store {
     let credentials = Credentials::new("local", "local", None, None, "local");
-    let http = aws_smithy_http_client::Builder::new().build_http();
+    let http = aws_smithy_http_client::Builder::new().pool_idle_timeout(IDLE).build_http();
     store_at(Some(endpoint), "local", credentials, http, tables)
 }
+
+/// A table answers in milliseconds. What hangs longer than this is given up and asked again over another connection (R46).
+const ATTEMPT: Duration = Duration::from_millis(1_500);
+
+/// What a request may take with all its attempts: less than the shortest call may take.
+const OPERATION: Duration = Duration::from_secs(6);
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Longer than between the requests of one call, shorter than whatever lies on the way forgets a connection: a function that
+/// was frozen for minutes must not begin with one that nobody else knows of any more.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// A client that trusts Amazon's authorities, or those in the file that `AWS_CA_BUNDLE` names, as for AWS's own tools.
 fn https_from_env() -> Result<SharedHttpClient, Error> {
@@ -110,6 +128,7 @@ fn https_from_env() -> Result<SharedHttpClient, Error> {
     };
     let trusted = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(roots));
     Ok(aws_smithy_http_client::Builder::new()
+        .pool_idle_timeout(IDLE)
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(trusted.build()?)
         .build_https())
@@ -127,7 +146,14 @@ fn store_at(
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .credentials_provider(credentials)
-        .http_client(http);
+        .http_client(http)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(OPERATION)
+                .build(),
+        );
     if let Some(endpoint) = endpoint {
         config = config.endpoint_url(endpoint);
     }

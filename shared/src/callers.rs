@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::account::Account;
 use crate::keys::{KeyHash, KeyRecord};
@@ -12,6 +13,9 @@ use crate::store::{Store, StoreError};
 
 /// Revoking and disabling take effect within 30 seconds (R26); the rest is for the table's own delay.
 const REMEMBERED_SECONDS: u64 = 25;
+
+/// How long a call waits for what it only notes.
+const NOTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Things remembered at once, so that memory has a bound.
 const REMEMBERED: usize = 1_000;
@@ -38,9 +42,19 @@ impl Callers {
         let Some(key) = store.key(hash).await? else { return Ok(None) };
         let today = now.0.div_euclid(DAY_SECONDS);
         if key.is_valid(now) && key.last_used_day.is_none_or(|day| day < today) {
-            store.touch_key(hash, today).await?;
+            note_use(store, hash, today).await;
         }
         Ok(Some(self.0.put(hash.clone(), key, now)))
+    }
+}
+
+/// Notes the day on which a key was used. Only its owner ever looks at it, so that a table that refuses or hangs costs the
+/// call a moment and no more; the next process that learns of the key tries again.
+async fn note_use(store: &Store, hash: &KeyHash, day: u64) {
+    match tokio::time::timeout(NOTED_WITHIN, store.touch_key(hash, day)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the day of a key's use was not noted"),
+        Err(_) => tracing::warn!("the day of a key's use was not noted in time"),
     }
 }
 
@@ -90,9 +104,36 @@ impl<K: Eq + Hash, V> Remembered<K, V> {
 
 #[cfg(test)]
 mod tests {
-    //! R26.
+    //! R26, and a table that refuses to note.
 
     use super::*;
+    use crate::admin::{self, NewKey};
+    use crate::keys::Scope;
+    use crate::payment::Mode;
+    use crate::store::testing::{self, Faults};
+
+    #[tokio::test]
+    async fn b6_a_table_that_refuses_to_note_the_day_of_a_keys_use_fails_no_call() {
+        let (faults, now) = (Faults::default(), Timestamp(1_800_000_000));
+        let store = testing::faulty_store(&faults).await;
+        let merchant = admin::open_account(&store, "Shop").await.unwrap().merchant;
+        let new = NewKey {
+            merchant,
+            mode: Mode::Test,
+            name: String::new(),
+            scopes: vec![Scope::PaymentsRead],
+            expires_at: None,
+        };
+        let hash = admin::make_key(&store, new, now).await.unwrap().hash();
+        faults.throttle("UpdateItem", "keys", 1_000);
+        let known = Callers::default().known(&store, &hash, now).await.unwrap().unwrap();
+        assert_eq!(known.last_used_day, None);
+        assert!(faults.left() < 1_000, "it was tried");
+        faults.no_more();
+        // Whoever learns of the key next notes it.
+        Callers::default().known(&store, &hash, now).await.unwrap();
+        assert_eq!(store.key(&hash).await.unwrap().unwrap().last_used_day, Some(now.0 / DAY_SECONDS));
+    }
 
     #[test]
     fn r26_what_was_remembered_is_asked_for_again_within_30_seconds() {

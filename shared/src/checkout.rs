@@ -1,25 +1,17 @@
 //! Choosing a coin: which are offered, a new address if one is needed, and a quote (R19, R20, R24).
 
+mod address;
+
 use crate::account::{Account, AccountState};
 use crate::app::App;
-use crate::chain::address::{AddressError, ExtendedKey};
 use crate::chain::{Chain, ChainId, Coin, CoinId, Family};
 use crate::http::{ApiError, Result};
 use crate::json::Usd;
 use crate::moment::Timestamp;
 use crate::money::{Rate, Units};
 use crate::pay::{NotOffered, OfferedCoin, Offers};
-use crate::payment::{Code, Event, GivenAddress, InvalidParameter, Mode, Offer, Payment};
-use crate::store::{Found, Market, Watched};
-
-/// Addresses tried: the next is taken if another account's counter on the same key gave one out already.
-const CLAIMS: usize = 5;
-
-/// An address is acknowledged this soon after its stamp, or stamped again: watchers look back two minutes, no further.
-const STAMP_SECONDS: u64 = 30;
-
-/// Stamps tried before giving up on a table that slow.
-const STAMPS: usize = 3;
+use crate::payment::{Code, Event, InvalidParameter, Mode, Offer, Payment};
+use crate::store::{Found, Market};
 
 /// A payment whose coin was chosen, and the market by which it was.
 #[derive(Clone, Debug)]
@@ -94,12 +86,21 @@ fn accepted_rate(
 
 /// Chooses a coin for the payment under `code`, or renews its quote.
 pub async fn choose(app: &App, code: Code, coin: &CoinId, now: Timestamp) -> Result<Chosen> {
-    let found = app.store.find_payment(code).await?.ok_or(ApiError::PaymentNotFound)?;
-    choose_for(app, found, coin, now).await
+    let family = app.settings.chains.coin(coin).map(|(chain, _)| chain.family);
+    let chains = family.map(|family| chains_of(app, family)).unwrap_or_default();
+    let (found, market) = app.store.payment_and_market(code, &chains, now).await?;
+    choose_by(app, found.ok_or(ApiError::PaymentNotFound)?, market, coin, now).await
 }
 
 /// The same for a payment that was read already.
 pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) -> Result<Chosen> {
+    let (chain, _) = app.settings.chains.coin(coin).ok_or_else(not_offered)?;
+    found.payment.may_choose(coin, now)?;
+    let market = app.store.market(&chains_of(app, chain.family), now).await?;
+    choose_by(app, found, market, coin, now).await
+}
+
+async fn choose_by(app: &App, found: Found, market: Market, coin: &CoinId, now: Timestamp) -> Result<Chosen> {
     let payment = &found.payment;
     let (chain, coin) = app.settings.chains.coin(coin).ok_or_else(not_offered)?;
     payment.may_choose(&coin.id, now)?;
@@ -108,20 +109,22 @@ pub async fn choose_for(app: &App, found: Found, coin: &CoinId, now: Timestamp) 
     if account.state == AccountState::Disabled {
         return Err(ApiError::AccountDisabled);
     }
-    let family: Vec<ChainId> =
-        app.settings.chains.of_family(chain.family).map(|chain| chain.id.clone()).collect();
-    let market = app.store.market(&family, now).await?;
     let refused = |why| ApiError::NotOffered { coin: coin.id.clone(), why };
     let rate = accepted_rate(&market, app, &account, payment, chain, coin).map_err(refused)?;
-    let address = match payment.address_of(chain.family.name()) {
-        Some(given) => given.clone(),
-        None => give_address(app, &account, payment, chain.family, &market).await?,
+    let (found, address) = match payment.address_of(chain.family.name()).cloned() {
+        Some(given) => (found, given),
+        // In a box, for it is the larger part of a choice and is done once.
+        None => Box::pin(address::give(app, &account, found, chain.family, &market)).await?,
     };
     let offer = Offer { coin: coin.id.clone(), decimals: coin.decimals, rate, address };
     let chosen =
         app.store.change_found(found, |payment| Ok(payment.apply(Event::Choose(offer.clone()), now)?));
     let payment: Result<Payment> = chosen.await;
     Ok(Chosen { payment: payment?, market })
+}
+
+fn chains_of(app: &App, family: Family) -> Vec<ChainId> {
+    app.settings.chains.of_family(family).map(|chain| chain.id.clone()).collect()
 }
 
 /// A live coin is offered only where somebody watches: without a watcher its money would never be seen.
@@ -140,43 +143,4 @@ fn xpub<'a>(app: &'a App, account: &'a Account, mode: Mode, family: Family) -> O
         Mode::Live => account.xpubs.get(family.name()).map(String::as_str),
         Mode::Test => app.settings.test_xpub.as_deref(),
     }
-}
-
-/// Derives, claims and, for live money, lists the next address of the account's extended key.
-async fn give_address(
-    app: &App,
-    account: &Account,
-    payment: &Payment,
-    family: Family,
-    market: &Market,
-) -> Result<GivenAddress> {
-    let xpub = xpub(app, account, payment.mode(), family).ok_or_else(not_offered)?;
-    let key: ExtendedKey = xpub.parse().map_err(|error: AddressError| ApiError::internal(error))?;
-    let code = payment.id().code();
-    for _ in 0..CLAIMS {
-        let index = app.store.next_index(&key.fingerprint()).await?;
-        let address = family.address(&key, index, payment.mode()).map_err(ApiError::internal)?;
-        let given =
-            GivenAddress { family: family.name().to_owned(), address, xpub: key.fingerprint(), index };
-        if app.store.claim_address(&given, code).await? {
-            if payment.is_live() {
-                list(app, &given, code, market).await?;
-            }
-            return Ok(given);
-        }
-    }
-    Err(ApiError::Busy)
-}
-
-async fn list(app: &App, given: &GivenAddress, code: Code, market: &Market) -> Result<()> {
-    for _ in 0..STAMPS {
-        let listed_at = app.clock.now();
-        let heights = market.heights.clone();
-        let watched = Watched { address: given.address.clone(), code, listed_at, heights };
-        app.store.list_address(&given.family, &watched).await?;
-        if app.clock.now().since(listed_at) < STAMP_SECONDS {
-            return Ok(());
-        }
-    }
-    Err(ApiError::Busy)
 }

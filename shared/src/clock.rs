@@ -1,7 +1,7 @@
 //! The one place that reads the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::moment::Timestamp;
 
@@ -35,6 +35,14 @@ impl Clock {
     /// Now, in whole seconds.
     pub fn now(self) -> Timestamp {
         Timestamp(self.now_milliseconds().div_euclid(1_000))
+    }
+
+    /// Lets time pass for others to do something. Where somebody else sets the clock, only their turn comes first.
+    pub async fn pause(self, duration: Duration) {
+        match self.hands {
+            Some(_) => tokio::task::yield_now().await,
+            None => tokio::time::sleep(duration).await,
+        }
     }
 
     /// Now, in milliseconds since the epoch: what a UUID of version 7 wants.

@@ -23,6 +23,7 @@ use lambda_http::{Adapter, Request, Service, lambda_runtime, service_fn};
 
 use crate::app::{self, App};
 use crate::keys::Scope;
+use crate::metric;
 use event::Target;
 use reply::Answer;
 
@@ -92,6 +93,7 @@ where
     let call = Call::of_event(request, target, app.clock.now());
     let request_id = call.request_id.clone();
     let handled = AssertUnwindSafe(async { handler(app, call).await }).catch_unwind().await;
+    metric::left_out(&app.store, app.clock);
     let result = handled.unwrap_or(Err(ApiError::Panicked));
     let reply = result.unwrap_or_else(|error| error.into_reply(&request_id));
     Ok(Answer(reply.into_response(&request_id)))

@@ -5,12 +5,21 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::store::Store;
 
 /// Where the gateway's metrics are found.
 const NAMESPACE: &str = "CryptoGap";
 
 /// A dimension's name and value.
 pub type Dimension<'a> = (&'a str, &'a str);
+
+/// Counts what the store left out of lists because it cannot be read (R8), if anything was: for an alarm.
+pub fn left_out(store: &Store, clock: Clock) {
+    let items = store.take_left_out();
+    if items > 0 {
+        counted("UnreadableItems", items, None, clock);
+    }
+}
 
 /// Adds one to a metric.
 pub fn count(name: &str, dimension: Option<Dimension<'_>>, clock: Clock) {

@@ -13,6 +13,9 @@ mod rates;
 mod retries;
 #[cfg(test)]
 pub(crate) mod testing;
+mod transaction;
+mod turns;
+mod unreadable;
 mod wallets;
 
 pub use addresses::{WATCHED_SECONDS, Watched};
@@ -25,9 +28,12 @@ pub use given::{Given, Look, ScanPlace};
 pub use payments::{Created, DUE_PAGE, DUE_SHARDS, Found, Listing, Page, PageRequest};
 pub use places::Place;
 pub use retries::{PUT_OFF, PutOff, SweepStart};
+pub use turns::Turn;
 
 pub use position::Position;
 pub use wallets::{NotedWallet, Reach};
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -37,11 +43,15 @@ use crate::settings::{SettingsError, required};
 /// Losing this many races for one item in a row means something is wrong, not busy.
 const ATTEMPTS: usize = 8;
 
+/// How long a start waits for its connection.
+const OPENED_WITHIN: Duration = Duration::from_secs(1);
+
 /// The tables, and a way to them.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
     tables: Tables,
+    unreadable: unreadable::Unreadable,
 }
 
 /// The tables' names.
@@ -92,16 +102,19 @@ pub enum StoreError {
 impl Store {
     /// Over a client that is already set up.
     pub fn new(client: Client, tables: Tables) -> Store {
-        Store { client, tables }
+        Store { client, tables, unreadable: unreadable::Unreadable::default() }
     }
 
     /// Opens a connection before the first call: Lambda does not throttle a function while it starts.
     ///
-    /// Reads a payment that does not exist. What goes wrong shows again, and is told, at the first call.
+    /// Reads a payment that does not exist, and waits no longer than a second for the answer: what goes wrong shows again,
+    /// and is told, at the first call.
     pub async fn open_connection(&self) {
         let read = self.client.get_item().table_name(&self.tables.payments).key("code", attribute::s("-"));
-        if let Err(error) = read.send().await.map_err(failed) {
-            tracing::warn!(%error, "no connection at the start");
+        match tokio::time::timeout(OPENED_WITHIN, read.send()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(error = %failed(error), "no connection at the start"),
+            Err(_) => tracing::warn!("no connection at the start in time"),
         }
     }
 }

@@ -58,9 +58,6 @@ pub enum WatchError {
     /// The node.
     #[error("the chain's node")]
     Node(#[from] RpcError),
-    /// An address could not be read.
-    #[error("an address on the list is none")]
-    Address,
     /// Somebody else does the same work.
     #[error("another watcher moved the cursor first")]
     Overtaken,

@@ -24,4 +24,5 @@ pub mod program;
 pub mod proxy;
 pub mod roles;
 pub mod shop;
+pub mod silence;
 pub mod tools;

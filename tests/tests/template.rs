@@ -76,8 +76,8 @@ const RIGHTS: [(&str, &str); 25] = [
     ("payment-state", "PaymentsTable GetItem, AccountsTable GetItem, ChainsTable BatchGetItem"),
     (
         "choose-coin",
-        "PaymentsTable GetItem PutItem, AccountsTable GetItem UpdateItem, AddressesTable PutItem, \
-         ChainsTable BatchGetItem",
+        "PaymentsTable BatchGetItem GetItem PutItem, AccountsTable GetItem UpdateItem, \
+         AddressesTable PutItem, ChainsTable BatchGetItem",
     ),
     (
         "expire-payments",

@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::attribute::{Item, n, number, optional_number, s, text};
+use super::transaction::{CONDITION, Transacted};
 use super::{Store, StoreError, failed, is_done};
 use crate::account::{Account, AccountState};
 use crate::moment::Timestamp;
 use crate::money::{BasisPoints, Cents};
 use crate::payment::{Code, MerchantId, Secret};
+
+/// Last takers of indexes that a counter remembers.
+const TAKERS: u32 = 16;
 
 /// Pages of a megabyte that a list reads at most.
 const PAGES: usize = 1_000;
@@ -42,7 +49,8 @@ impl Store {
             let scan = self.client.scan().table_name(&self.tables.accounts).set_exclusive_start_key(start);
             let page = scan.filter_expression("attribute_exists(secret)").send().await.map_err(failed)?;
             for item in page.items.unwrap_or_default() {
-                accounts.push(read(&item, now)?);
+                let key = text(&item, "account")?;
+                accounts.extend(self.readable("accounts", key, read(&item, now))?);
             }
             start = page.last_evaluated_key;
             if start.is_none() {
@@ -55,7 +63,11 @@ impl Store {
     /// Writes a new account; `false` when there is one of that id.
     pub async fn insert_account(&self, account: &Account) -> Result<bool, StoreError> {
         let put = self.client.put_item().table_name(&self.tables.accounts).set_item(Some(write(account)));
-        is_done(put.condition_expression("attribute_not_exists(account)").send().await)
+        // Its own write, retried, is no other account's.
+        let put = put
+            .condition_expression("attribute_not_exists(account) OR secret = :secret")
+            .expression_attribute_values(":secret", s(URL_SAFE_NO_PAD.encode(account.secret.expose())));
+        is_done(put.send().await)
     }
 
     /// Disables or enables an account; whether there is one.
@@ -100,21 +112,43 @@ impl Store {
         is_done(update.send().await)
     }
 
-    /// Takes the next index of an extended key. Never the same twice; a crash afterwards leaves a gap, not a double.
-    pub async fn next_index(&self, xpub: &str) -> Result<u32, StoreError> {
+    /// Takes the next index of an extended key; never the same for two takers.
+    ///
+    /// The same taker again has the index that it took, because a write that was retried, and whoever goes on after a crash,
+    /// must leave no gap. The counter remembers the last taker of each of [`TAKERS`] kinds, told apart by a hash: enough for
+    /// what comes back at once, small enough for one unit. Who comes back later than another of its kind leaves a gap.
+    pub async fn next_index(&self, xpub: &str, taker: &str) -> Result<u32, StoreError> {
+        let kind = crc32fast::hash(taker.as_bytes()).checked_rem(TAKERS).unwrap_or_default();
+        let (took, by) = (format!("took_{kind}"), format!("by_{kind}"));
         let updated = self
             .client
             .update_item()
             .table_name(&self.tables.accounts)
             .key("account", s(format!("xpub#{xpub}")))
-            .update_expression("ADD next_index :one")
+            .update_expression(
+                "SET #took = if_not_exists(next_index, :first), #by = :taker ADD next_index :one",
+            )
+            .condition_expression("attribute_not_exists(#by) OR #by <> :taker")
+            .expression_attribute_names("#took", &took)
+            .expression_attribute_names("#by", by)
+            .expression_attribute_values(":taker", s(taker))
+            .expression_attribute_values(":first", n(0))
             .expression_attribute_values(":one", n(1))
             .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
-            .await
-            .map_err(failed)?;
-        let next: u32 = number(&updated.attributes.unwrap_or_default(), "next_index")?;
-        next.checked_sub(1).ok_or_else(|| StoreError::Malformed("`next_index` of an extended key".into()))
+            .await;
+        let counter = match updated {
+            Ok(updated) => updated.attributes,
+            Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
+                let UpdateItemError::ConditionalCheckFailedException(there) = refused.into_err() else {
+                    return Err(StoreError::Contended);
+                };
+                there.item
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        number(&counter.unwrap_or_default(), &took)
     }
 
     /// Counts a payment that was paid for the first time at `paid_at` for its month's volume; a second time does nothing.
@@ -146,20 +180,13 @@ impl Store {
             TransactWriteItem::builder().put(marker).build(),
             TransactWriteItem::builder().update(sum).build(),
         ];
-        match self.client.transact_write_items().set_transact_items(Some(both.into())).send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(refused)) if was_counted(refused.err()) => Ok(()),
-            Err(error) => Err(failed(error)),
+        match self.transact(both.into()).await? {
+            Transacted::Done => Ok(()),
+            // The marker is there already.
+            Transacted::Refused(why) if why.first().and_then(Option::as_deref) == Some(CONDITION) => Ok(()),
+            Transacted::Refused(_) => Err(StoreError::Malformed("a payment's account is gone".to_owned())),
         }
     }
-}
-
-/// Whether the transaction failed because the marker is there already.
-fn was_counted(error: &aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError) -> bool {
-    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
-    let TransactionCanceledException(cancelled) = error else { return false };
-    let marker = cancelled.cancellation_reasons().first();
-    marker.and_then(|reason| reason.code()) == Some("ConditionalCheckFailed")
 }
 
 fn volume_attribute(at: Timestamp) -> String {

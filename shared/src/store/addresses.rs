@@ -114,7 +114,10 @@ impl Store {
                 .await
                 .map_err(failed)?;
             for item in page.items.unwrap_or_default() {
-                each(read(&item)?);
+                let stamp = text(&item, "stamp")?;
+                if let Some(watched) = self.readable("addresses to be watched", stamp, read(&item))? {
+                    each(watched);
+                }
             }
             start = page.last_evaluated_key;
             if start.is_none() {

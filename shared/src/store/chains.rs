@@ -23,6 +23,7 @@ use super::attribute::{n, s};
 use super::{Store, StoreError, is_done};
 use crate::chain::ChainId;
 use crate::moment::Timestamp;
+use crate::payment::Code;
 
 /// What an earlier run of a watcher does late must not undo what a later one knows.
 const NO_LATER_RUN: &str = "attribute_not_exists(#run) OR #run <= :run";
@@ -70,4 +71,9 @@ async fn put_of_run(put: PutItemFluentBuilder, run: u64) -> Result<(), StoreErro
 
 fn malformed(attribute: &str) -> StoreError {
     StoreError::Malformed(format!("`{attribute}` of a chain"))
+}
+
+/// A note of nobody's money holds up the notes of everybody else's if it is found out only when it is told.
+fn names_payments<'a>(mut codes: impl Iterator<Item = &'a String>) -> Result<(), StoreError> {
+    if codes.all(|code| code.parse::<Code>().is_ok()) { Ok(()) } else { Err(malformed("code")) }
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
-use super::attribute::{Item, n, s};
+use super::attribute::{Item, n, s, text};
 use super::{ATTEMPTS, Store, StoreError, failed, is_done};
 use crate::moment::Timestamp;
 use crate::payment::{Code, Payment};
@@ -126,7 +126,12 @@ impl Store {
             .send()
             .await
             .map_err(failed)?;
-        found.items.unwrap_or_default().iter().map(row::code).collect()
+        let mut codes = Vec::new();
+        for item in found.items.unwrap_or_default() {
+            let key = text(&item, "code").unwrap_or_default();
+            codes.extend(self.readable("payments that are due", key, row::code(&item))?);
+        }
+        Ok(codes)
     }
 
     /// The payment under `code`, ready to be changed without reading it again.

@@ -49,8 +49,12 @@ impl Store {
             .map_err(failed)?;
         let mut start = SweepStart::default();
         for item in found.items.unwrap_or_default() {
-            match text(&item, "entry")?.strip_prefix(RETRY) {
-                Some(code) => start.put_off.push(read_put_off(code, &item)?),
+            let entry = text(&item, "entry")?;
+            match entry.strip_prefix(RETRY) {
+                Some(code) => {
+                    let read = read_put_off(code, &item);
+                    start.put_off.extend(self.readable("payments put off", entry, read)?);
+                }
                 None => start.hour = Some(Timestamp(number(&item, HOUR)?)),
             }
         }

@@ -1,5 +1,6 @@
 //! A store over a database in memory, with the tables and indexes of a deployment; for tests only.
 
+mod faults;
 mod tap;
 
 use aws_credential_types::Credentials;
@@ -13,6 +14,7 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_http_client::tls;
 use tokio::net::TcpListener;
 
+pub(crate) use self::faults::Faults;
 pub(crate) use self::tap::Tap;
 use super::{Store, Tables};
 
@@ -30,11 +32,25 @@ pub(crate) async fn store() -> Store {
     tapped_store(Tap::default()).await
 }
 
+/// The same, behind what refuses some of its calls.
+pub(crate) async fn faulty_store(faults: &Faults) -> Store {
+    store_at(&faults.before(engine().await).await, Tap::default()).await
+}
+
 /// The same, with its calls counted and cut off by `tap`.
 pub(crate) async fn tapped_store(tap: Tap) -> Store {
+    store_at(&engine().await, tap).await
+}
+
+/// Where an empty engine answers.
+async fn engine() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
+    endpoint
+}
+
+async fn store_at(endpoint: &str, tap: Tap) -> Store {
     let tables = Tables {
         payments: "payments".to_owned(),
         keys: "keys".to_owned(),
@@ -42,7 +58,7 @@ pub(crate) async fn tapped_store(tap: Tap) -> Store {
         addresses: "addresses".to_owned(),
         chains: "chains".to_owned(),
     };
-    let config = config(&endpoint).interceptor(tap);
+    let config = config(endpoint).interceptor(tap);
     let store = Store::new(Client::from_conf(config.build()), tables);
     create_tables(&store).await;
     store

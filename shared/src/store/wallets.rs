@@ -139,7 +139,11 @@ impl Store {
             .await
             .map_err(failed)?;
         let more = found.last_evaluated_key.as_ref().map(|key| text(key, "stamp").map(str::to_owned));
-        let wallets = found.items.unwrap_or_default().iter().map(read).collect::<Result<_, _>>()?;
+        let mut wallets = Vec::new();
+        for item in found.items.unwrap_or_default() {
+            let stamp = text(&item, "stamp")?;
+            wallets.extend(self.readable("wallets", stamp, read(&item))?);
+        }
         Ok((wallets, more.transpose()?))
     }
 
@@ -339,14 +343,14 @@ mod tests {
             (reach.given_out, reach.highest_used, reach.gap)
         };
         assert_eq!(reach().await, (0, None, 0));
-        for _ in 0..30 {
-            store.next_index("key").await.unwrap();
+        for taker in 0..30 {
+            store.next_index("key", &taker.to_string()).await.unwrap();
         }
         for (index, gap) in [(2, 3), (3, 3), (3, 3), (24, 21), (10, 21), (25, 21)] {
             store.note_used("key", index).await.unwrap();
             assert_eq!(reach().await.2, gap, "{index}");
         }
         assert_eq!(reach().await, (30, Some(25), 21));
-        assert_eq!(store.next_index("key").await.unwrap(), 30, "the counter is the counter");
+        assert_eq!(store.next_index("key", "next").await.unwrap(), 30, "the counter is the counter");
     }
 }

@@ -23,6 +23,9 @@ const LOOK_BACK_SECONDS: u64 = 120;
 /// The list begins anew once a day, without what is no longer watched.
 const RENEWED_SECONDS: u64 = DAY_SECONDS;
 
+/// What the log calls it.
+const LIST: &str = "addresses to be watched";
+
 /// What is watched.
 #[derive(Debug, Default)]
 pub struct WatchList {
@@ -109,7 +112,7 @@ impl WatchList {
         self.book.addresses().count().saturating_sub(self.newest.len())
     }
 
-    /// Reads what is new.
+    /// Reads what is new. What cannot be read is left out.
     pub(super) async fn refresh(
         &mut self,
         store: &Store,
@@ -122,12 +125,12 @@ impl WatchList {
         }
         let since = fresh.map_or(now.minus(WATCHED_SECONDS), |read_at| read_at.minus(LOOK_BACK_SECONDS));
         let recent_from = now.minus(RENEWED_SECONDS);
-        let mut unreadable = false;
         let family = chain.family;
         let read = store.each_listed_since(family.name(), since, |watched| {
             match family.address_key(&watched.address) {
                 Ok(address) => self.insert(address, watched.code),
-                Err(_) => unreadable = true,
+                // Nobody could watch it; the others on the list are watched all the same.
+                Err(error) => return store.left_out(LIST, &watched.address, &error.to_string()),
             }
             // They stay: a run that fails after this may leave to a later one what it should have scanned back.
             if watched.listed_at >= recent_from {
@@ -135,9 +138,6 @@ impl WatchList {
             }
         });
         read.await?;
-        if unreadable {
-            return Err(WatchError::Address);
-        }
         self.recent.retain(|watched| watched.listed_at >= recent_from);
         self.recent.sort_unstable_by(|one, other| {
             (one.listed_at, &one.address).cmp(&(other.listed_at, &other.address))

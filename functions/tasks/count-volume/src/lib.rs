@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use shared::app::App;
 use shared::moment::Timestamp;
 use shared::money::Cents;
-use shared::payment::{Code, MerchantId};
-use shared::task::{self, Batch, Number, Text};
+use shared::payment::MerchantId;
+use shared::store::StoreError;
+use shared::task::{self, Change, Number, Taken, Text, changes};
 
 #[derive(Deserialize)]
-struct Change {
+struct Write {
     #[serde(rename = "NewImage")]
     new_image: Option<Image>,
 }
@@ -26,18 +27,27 @@ struct Image {
     paid_at: Option<Number>,
 }
 
-/// Takes in a batch of the stream.
+/// Takes in a batch of the stream. A payment that cannot be counted holds up no other.
 pub async fn count_volume(app: &App, event: Value) -> task::Result {
-    let batch: Batch<Change> = serde_json::from_value(event)?;
-    let mut counted = 0_u32;
-    for image in batch.records.into_iter().filter_map(|record| record.dynamodb.new_image) {
-        let (Some(paid_at), Some(merchant)) = (&image.paid_at, image.owner.text.strip_suffix("#live")) else {
-            continue;
-        };
-        let code: Code = image.code.text.parse()?;
-        let (amount, paid_at) = (Cents(image.amount.digits.parse()?), Timestamp(paid_at.digits.parse()?));
-        app.store.count_volume(&MerchantId::new(merchant), code, amount, paid_at).await?;
-        counted = counted.saturating_add(1);
+    let (mut counted, mut taken) = (0_u32, Taken::default());
+    for Change { sequence, change } in changes::<Write>(&app.store, event)? {
+        let Some(image) = change.new_image else { continue };
+        if let Some(is_live) = taken.note(&app.store, &sequence, count(app, &image).await) {
+            counted = counted.saturating_add(u32::from(is_live));
+        }
     }
-    Ok(json!({ "counted": counted }))
+    Ok(taken.reply(json!({ "counted": counted })))
+}
+
+/// Counts a payment that was paid, if it is a live one; whether it is.
+async fn count(app: &App, image: &Image) -> Result<bool, StoreError> {
+    let (Some(paid_at), Some(merchant)) = (&image.paid_at, image.owner.text.strip_suffix("#live")) else {
+        return Ok(false);
+    };
+    let malformed = |name: &str| StoreError::Malformed(format!("`{name}` of a payment"));
+    let code = image.code.text.parse().map_err(|_| malformed("code"))?;
+    let amount = Cents(image.amount.digits.parse().map_err(|_| malformed("amount"))?);
+    let paid_at = Timestamp(paid_at.digits.parse().map_err(|_| malformed("paid_at"))?);
+    app.store.count_volume(&MerchantId::new(merchant), code, amount, paid_at).await?;
+    Ok(true)
 }

@@ -3,14 +3,17 @@
 //! A record only says which payment changed. What is noted comes from the payment as it is now, so that a record delivered
 //! twice, late or out of order notes nothing old.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::payment::Code;
-use shared::task::{self, Batch, Text};
+use shared::store::StoreError;
+use shared::task::{self, Change, Taken, Text, changes};
 
 #[derive(Deserialize)]
-struct Change {
+struct Write {
     #[serde(rename = "Keys")]
     keys: Keys,
 }
@@ -20,25 +23,26 @@ struct Keys {
     code: Text,
 }
 
-/// Takes in a batch of the stream.
+/// Takes in a batch of the stream. A payment that cannot be noted holds up no other.
 pub async fn note_wallets(app: &App, event: Value) -> task::Result {
-    let batch: Batch<Change> = serde_json::from_value(event)?;
-    let mut codes: Vec<Code> = Vec::new();
-    for record in batch.records {
+    // Of several changes of a payment the first stands for all.
+    let mut changed: BTreeMap<Code, String> = BTreeMap::new();
+    for Change { sequence, change } in changes::<Write>(&app.store, event)? {
         // The items beside a payment that hold its further transfers have longer names.
-        codes.extend(record.dynamodb.keys.code.text.parse::<Code>());
+        if let Ok(code) = change.keys.code.text.parse() {
+            changed.entry(code).or_insert(sequence);
+        }
     }
-    codes.sort_unstable();
-    codes.dedup();
-    let mut noted = 0_usize;
-    for code in codes {
-        noted = noted.saturating_add(note(app, code).await?);
+    let (mut noted, mut taken) = (0_usize, Taken::default());
+    for (code, sequence) in changed {
+        let wallets = taken.note(&app.store, &sequence, note(app, code).await);
+        noted = noted.saturating_add(wallets.unwrap_or_default());
     }
-    Ok(json!({ "noted": noted }))
+    Ok(taken.reply(json!({ "noted": noted })))
 }
 
 /// Notes what lies at the addresses of one payment; how many there are.
-async fn note(app: &App, code: Code) -> task::Result<usize> {
+async fn note(app: &App, code: Code) -> Result<usize, StoreError> {
     let Some(found) = app.store.find_payment(code).await? else { return Ok(0) };
     let (owner, wallets) = (found.payment.owner(), found.payment.wallets());
     for wallet in &wallets {

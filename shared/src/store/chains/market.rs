@@ -8,9 +8,10 @@ use super::malformed;
 use crate::chain::ChainId;
 use crate::moment::Timestamp;
 use crate::money::Rate;
+use crate::payment::Code;
 use crate::rates::{MAX_AGE_SECONDS, NoRate};
 use crate::store::attribute::{Item, n, number, s, text};
-use crate::store::{Store, StoreError, failed, is_done};
+use crate::store::{Found, Store, StoreError, failed, is_done};
 
 /// Before a symbol: its newest accepted rate.
 const PRICED: &str = "rate_";
@@ -40,28 +41,74 @@ impl Market {
 impl Store {
     /// The market now, and how far the chains were scanned: one request.
     pub async fn market(&self, chains: &[ChainId], now: Timestamp) -> Result<Market, StoreError> {
+        let (chains_table, wanted) = self.wanted_of_market(chains)?;
+        let mut found = self.batch_of(HashMap::from([(chains_table.to_owned(), wanted)])).await?;
+        self.read_market(found.remove(chains_table).unwrap_or_default(), now)
+    }
+
+    /// The payment under `code`, ready to be changed, and the market: one request, by the consistent state of the payment.
+    pub async fn payment_and_market(
+        &self,
+        code: Code,
+        chains: &[ChainId],
+        now: Timestamp,
+    ) -> Result<(Option<Found>, Market), StoreError> {
+        let (chains_table, of_market) = self.wanted_of_market(chains)?;
+        let payments_table = &self.tables.payments;
+        let key = HashMap::from([("code".to_owned(), s(code.to_string()))]);
+        let of_payment = KeysAndAttributes::builder().keys(key).consistent_read(true).build();
+        let of_payment = of_payment.map_err(|error| StoreError::Malformed(error.to_string()))?;
+        let wanted =
+            HashMap::from([(chains_table.to_owned(), of_market), (payments_table.clone(), of_payment)]);
+        let mut found = self.batch_of(wanted).await?;
+        let market = self.read_market(found.remove(chains_table).unwrap_or_default(), now)?;
+        let item = found.remove(payments_table).unwrap_or_default().into_iter().next();
+        let payment = match item {
+            Some(item) => Some(self.whole(item).await?),
+            None => None,
+        };
+        Ok((payment, market))
+    }
+
+    fn wanted_of_market(&self, chains: &[ChainId]) -> Result<(&str, KeysAndAttributes), StoreError> {
         let key = |chain: &str, entry: &str| {
             HashMap::from([("chain".to_owned(), s(chain)), ("entry".to_owned(), s(entry))])
         };
         let cursors = chains.iter().map(|chain| key(chain.as_str(), "cursor"));
         let keys = cursors.chain([key("rates", "latest")]).collect();
         let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).build();
-        let wanted = wanted.map_err(|error| StoreError::Malformed(error.to_string()))?;
-        let table = &self.tables.chains;
-        let found = self.client.batch_get_item().request_items(table, wanted).send().await.map_err(failed)?;
+        Ok((&self.tables.chains, wanted.map_err(|error| StoreError::Malformed(error.to_string()))?))
+    }
+
+    /// A few items of some tables, all or none.
+    async fn batch_of(
+        &self,
+        wanted: HashMap<String, KeysAndAttributes>,
+    ) -> Result<HashMap<String, Vec<Item>>, StoreError> {
+        let found =
+            self.client.batch_get_item().set_request_items(Some(wanted)).send().await.map_err(failed)?;
         if found.unprocessed_keys.as_ref().is_some_and(|left| !left.is_empty()) {
             return Err(StoreError::Throttled);
         }
+        Ok(found.responses.unwrap_or_default())
+    }
+
+    /// What of it cannot be read is left out: the coin cannot be chosen then, and all others can.
+    fn read_market(&self, items: Vec<Item>, now: Timestamp) -> Result<Market, StoreError> {
         let mut market = Market::default();
-        for item in found.responses.unwrap_or_default().remove(table).unwrap_or_default() {
-            match (text(&item, "chain")?, text(&item, "entry")?) {
-                ("rates", _) => {
-                    market.rates = read_rates(&item, now)?;
-                    market.unpriced = read_unpriced(&item, now)?;
+        for item in items {
+            match text(&item, "chain")? {
+                "rates" => {
+                    for (name, value) in &item {
+                        let rate = self.readable("accepted rates", name, read_rate(name, value, now))?;
+                        market.rates.extend(rate.flatten());
+                        let why = self.readable("missing rates", name, read_unpriced(name, value, now))?;
+                        market.unpriced.extend(why.flatten());
+                    }
                 }
-                (chain, _) => {
-                    let chain = ChainId::new(chain).ok_or_else(|| StoreError::Malformed("`chain`".into()))?;
-                    market.heights.insert(chain, number(&item, "height")?);
+                chain => {
+                    let height = self.readable("heights of chains", chain, number(&item, "height"))?;
+                    market.heights.extend(ChainId::new(chain).zip(height));
                 }
             }
         }
@@ -107,29 +154,27 @@ impl Store {
     }
 }
 
-fn read_rates(item: &Item, now: Timestamp) -> Result<BTreeMap<String, Rate>, StoreError> {
-    let mut rates = BTreeMap::new();
-    for (name, value) in item {
-        let Some(symbol) = name.strip_prefix(PRICED) else { continue };
-        let accepted = value.as_m().map_err(|_| malformed(name))?;
-        let rate = Rate::new(number(accepted, "rate")?).ok_or_else(|| malformed(name))?;
-        if now.since(Timestamp(number(accepted, "at")?)) <= MAX_AGE_SECONDS {
-            rates.insert(symbol.to_owned(), rate);
-        }
-    }
-    Ok(rates)
+fn read_rate(
+    name: &str,
+    value: &AttributeValue,
+    now: Timestamp,
+) -> Result<Option<(String, Rate)>, StoreError> {
+    let Some(symbol) = name.strip_prefix(PRICED) else { return Ok(None) };
+    let accepted = value.as_m().map_err(|_| malformed(name))?;
+    let rate = Rate::new(number(accepted, "rate")?).ok_or_else(|| malformed(name))?;
+    let is_fresh = now.since(Timestamp(number(accepted, "at")?)) <= MAX_AGE_SECONDS;
+    Ok(is_fresh.then(|| (symbol.to_owned(), rate)))
 }
 
-/// Reasons from the last minutes: an older one says nothing about why there is no rate now.
-fn read_unpriced(item: &Item, now: Timestamp) -> Result<BTreeMap<String, NoRate>, StoreError> {
-    let mut unpriced = BTreeMap::new();
-    for (name, value) in item {
-        let Some(symbol) = name.strip_prefix(UNPRICED) else { continue };
-        let told = value.as_m().map_err(|_| malformed(name))?;
-        let why = NoRate::from_name(text(told, "why")?).ok_or_else(|| malformed(name))?;
-        if now.since(Timestamp(number(told, "at")?)) <= MAX_AGE_SECONDS {
-            unpriced.insert(symbol.to_owned(), why);
-        }
-    }
-    Ok(unpriced)
+/// A reason from the last minutes: an older one says nothing about why there is no rate now.
+fn read_unpriced(
+    name: &str,
+    value: &AttributeValue,
+    now: Timestamp,
+) -> Result<Option<(String, NoRate)>, StoreError> {
+    let Some(symbol) = name.strip_prefix(UNPRICED) else { return Ok(None) };
+    let told = value.as_m().map_err(|_| malformed(name))?;
+    let why = NoRate::from_name(text(told, "why")?).ok_or_else(|| malformed(name))?;
+    let is_fresh = now.since(Timestamp(number(told, "at")?)) <= MAX_AGE_SECONDS;
+    Ok(is_fresh.then(|| (symbol.to_owned(), why)))
 }

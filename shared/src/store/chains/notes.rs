@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::part::{Part, TRANSFERS as TRANSFERS_TOLD, parts};
 pub use self::state::BlockState;
-use super::{NO_LATER_RUN, TouchedPayout, malformed};
+use super::{NO_LATER_RUN, TouchedPayout, malformed, names_payments};
 use crate::chain::ChainId;
 use crate::chain::block::OutPoint;
 use crate::moment::{DAY_SECONDS, Timestamp};
@@ -300,10 +300,11 @@ impl Store {
                 passed.as_ref().is_some_and(|prefix| entry.starts_with(prefix.as_str()))
             };
             for item in page.items.unwrap_or_default() {
-                if is_passed(&passed, text(&item, "entry")?) {
+                let entry = text(&item, "entry")?;
+                if is_passed(&passed, entry) {
                     continue;
                 }
-                let note = read(&item)?;
+                let Some(note) = self.readable("what blocks held", entry, read(&item))? else { continue };
                 let of_payment = of_payment(&note.entry).map(str::to_owned);
                 match visit(note) {
                     Onward::Next => {}
@@ -385,13 +386,19 @@ fn to_row(touched: &impl Serialize) -> Result<AttributeValue, StoreError> {
 fn read(item: &Item) -> Result<Note, StoreError> {
     let hash =
         item.get("hash").and_then(|hash| hash.as_b().ok()).and_then(|hash| hash.as_ref().try_into().ok());
+    let held = read_held(item)?;
+    match &held {
+        Held::State(_) => {}
+        Held::Transfers(transfers) => names_payments(transfers.iter().map(|transfer| &transfer.code))?,
+        Held::Payout(payout) => names_payments(std::iter::once(&payout.awaited.code))?,
+    }
     Ok(Note {
         height: number(item, "height")?,
         hash: hash.ok_or_else(|| malformed("hash"))?,
         time: Timestamp(number(item, "time")?),
         entry: text(item, "entry")?.to_owned(),
         run: optional_number(item, "run")?.unwrap_or(0),
-        held: read_held(item)?,
+        held,
     })
 }
 

@@ -38,10 +38,13 @@ impl Store {
                 .await
                 .map_err(failed)?;
             for item in page.items.unwrap_or_default() {
-                if text(&item, "entry")?.starts_with(&entry(payouts::KIND, "")) {
-                    all.payouts.push(payouts::read(&item)?);
+                let key = text(&item, "entry")?;
+                if key.starts_with(&entry(payouts::KIND, "")) {
+                    let read = payouts::read(&item);
+                    all.payouts.extend(self.readable("refunds that a chain has to show", key, read)?);
                 } else {
-                    all.sightings.push(sightings::read(&item)?);
+                    let read = sightings::read(&item);
+                    all.sightings.extend(self.readable("sightings", key, read)?);
                 }
             }
             start = page.last_evaluated_key;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::outside_entry;
+use super::{names_payments, outside_entry};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::store::attribute::{Item, n, s};
@@ -150,5 +150,7 @@ fn entry(payout: &AwaitedPayout) -> String {
 pub(super) fn read(item: &Item) -> Result<AwaitedPayout, StoreError> {
     let malformed = || StoreError::Malformed("a refund that a chain has to show".to_owned());
     let payout = item.get("payout").ok_or_else(malformed)?.clone();
-    serde_dynamo::from_attribute_value(payout).map_err(|_| malformed())
+    let payout: AwaitedPayout = serde_dynamo::from_attribute_value(payout).map_err(|_| malformed())?;
+    names_payments(std::iter::once(&payout.code))?;
+    Ok(payout)
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockHash, TouchedTransfer, outside_entry, put_of_run};
+use super::{BlockHash, TouchedTransfer, names_payments, outside_entry, put_of_run};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::store::attribute::{Item, n, s};
@@ -79,5 +79,7 @@ fn entry(transfer: &TouchedTransfer) -> String {
 pub(super) fn read(item: &Item) -> Result<Sighting, StoreError> {
     let malformed = || StoreError::Malformed("a sighting of a chain".to_owned());
     let sighting = item.get("sighting").ok_or_else(malformed)?.clone();
-    serde_dynamo::from_attribute_value(sighting).map_err(|_| malformed())
+    let sighting: Sighting = serde_dynamo::from_attribute_value(sighting).map_err(|_| malformed())?;
+    names_payments(std::iter::once(&sighting.transfer.code))?;
+    Ok(sighting)
 }

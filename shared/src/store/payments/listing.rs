@@ -128,26 +128,31 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut ids: Vec<PaymentId> = Vec::new();
+        let mut to = range.to.map_or_else(|| "~".to_owned(), |id| id.to_string());
         for _ in 0..ROUNDS {
-            let missing = wanted.saturating_sub(ids.len());
-            let to = ids.last().copied().or(range.to);
-            let found = self.ids_page(range, to, missing).await?;
-            let complete = found.len() >= missing || found.is_empty();
-            ids.extend(found);
-            if complete {
+            let page = self.ids_page(range, &to, wanted.saturating_sub(ids.len())).await?;
+            // By the text, so that a page of entries that cannot be read is not the end of the list.
+            let Some((last, _)) = page.last() else { break };
+            to.clone_from(last);
+            for (text, code) in page {
+                let id =
+                    text.parse::<PaymentId>().map_err(|_| StoreError::Malformed("`id` of an index".into()));
+                ids.extend(self.readable("an index of payments", &code, id)?);
+            }
+            if ids.len() >= wanted {
                 break;
             }
         }
         Ok(ids)
     }
 
+    /// Ids of an index before `to`, as texts, each with the key of its payment's item.
     async fn ids_page(
         &self,
         range: &Range,
-        to: Option<PaymentId>,
+        to: &str,
         limit: usize,
-    ) -> Result<Vec<PaymentId>, StoreError> {
-        let to = to.map_or_else(|| "~".to_owned(), |id| id.to_string());
+    ) -> Result<Vec<(String, String)>, StoreError> {
         let found = self
             .client
             .query()
@@ -157,23 +162,26 @@ impl Store {
             .expression_attribute_names("#partition", range.attribute)
             .expression_attribute_values(":partition", s(&range.partition))
             .expression_attribute_values(":from", s(range.from.to_string()))
-            .expression_attribute_values(":to", s(&to))
+            .expression_attribute_values(":to", s(to))
             .scan_index_forward(false)
             // One more, because the upper end itself comes too.
             .limit(i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX))
             .send()
             .await
             .map_err(failed)?;
-        let ids = found.items.unwrap_or_default().iter().map(id).collect::<Result<Vec<_>, _>>()?;
-        Ok(ids.into_iter().filter(|id| id.to_string() != to).take(limit).collect())
+        let entry = |item: &Item| Ok((text(item, "id")?.to_owned(), text(item, "code")?.to_owned()));
+        let entries = found.items.unwrap_or_default().iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        Ok(entries.into_iter().filter(|(id, _)| id != to).take(limit).collect())
     }
 
     async fn payments_in_order(&self, ids: &[PaymentId]) -> Result<Vec<Payment>, StoreError> {
         let mut found = HashMap::new();
         for batch in ids.chunks(BATCH) {
             for item in self.batch(batch).await? {
-                let payment = self.whole(item).await?.payment;
-                found.insert(payment.id(), payment);
+                let code = row::code(&item).map(|code| code.to_string()).unwrap_or_default();
+                if let Some(read) = self.readable("payments", &code, self.whole(item).await)? {
+                    found.insert(read.payment.id(), read.payment);
+                }
             }
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
@@ -250,8 +258,4 @@ fn time_ends(status: Status) -> bool {
         | Status::Cancelled
         | Status::Refunded => false,
     }
-}
-
-fn id(item: &Item) -> Result<PaymentId, StoreError> {
-    text(item, "id")?.parse().map_err(|_| StoreError::Malformed("`id` of an index".into()))
 }

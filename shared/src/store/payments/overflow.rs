@@ -9,8 +9,6 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -19,6 +17,7 @@ use super::Found;
 use super::row::{self, Row, TransferRow};
 use crate::payment::{Code, Payment, TransferId};
 use crate::store::attribute::{Item, n, number, optional_number, s};
+use crate::store::transaction::Transacted;
 use crate::store::{ATTEMPTS, Store, StoreError, failed};
 
 /// Transfers in the payment's own item: some 80 KB, so that ordinary reads stay cheap.
@@ -155,7 +154,7 @@ fn versions(item: &Item) -> Result<Vec<u64>, StoreError> {
 
 impl Store {
     /// The payment whose own item was read. One that has further items is read again, whole.
-    pub(super) async fn whole(&self, item: Item) -> Result<Found, StoreError> {
+    pub(in crate::store) async fn whole(&self, item: Item) -> Result<Found, StoreError> {
         if versions(&item)?.is_empty() {
             let (payment, version) = Row::read(item, Transfers::new())?;
             return Ok(Found { payment, version, layout: Layout::default() });
@@ -255,23 +254,15 @@ impl Store {
         let rest = rest.into_iter().map(|item| Put::builder().table_name(table).set_item(Some(item)).build());
         let rest = rest.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
         let puts = std::iter::once(own).chain(rest).map(|put| TransactWriteItem::builder().put(put).build());
-        match self.client.transact_write_items().set_transact_items(Some(puts.collect())).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(refused)) if is_lost_race(refused.err()) => Ok(false),
-            Err(error) => Err(failed(error)),
+        match self.transact(puts.collect()).await? {
+            Transacted::Done => Ok(true),
+            // Somebody else's write came first.
+            Transacted::Refused(_) => Ok(false),
         }
     }
 
-    pub(super) async fn item(&self, key: &str) -> Result<Option<Item>, StoreError> {
+    pub(in crate::store) async fn item(&self, key: &str) -> Result<Option<Item>, StoreError> {
         let get = self.client.get_item().table_name(&self.tables.payments).key("code", s(key));
         Ok(get.consistent_read(true).send().await.map_err(failed)?.item)
     }
-}
-
-/// Whether somebody else's write came first; a transaction is cancelled for other reasons too.
-fn is_lost_race(error: &TransactWriteItemsError) -> bool {
-    const RACES: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
-    let mut reasons = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-    reasons.any(|reason| RACES.contains(&reason))
 }
