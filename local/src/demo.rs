@@ -7,8 +7,16 @@ use shared::chain::address::{AddressError, ExtendedKey};
 use shared::clock::Clock;
 use shared::keys::{ApiKey, KeyRecord, Scope};
 use shared::moment::Timestamp;
-use shared::payment::Mode;
+use shared::payment::{MerchantId, Mode};
 use shared::store::{Store, StoreError};
+
+use crate::folder::write_private;
+
+/// What the demo merchant is called.
+const NAME: &str = "Demo shop";
+
+/// What its first key is called.
+const TEST_KEY: &str = "demo test key";
 
 /// The demo merchant's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +83,33 @@ async fn record(store: &Store, key: &str) -> Result<Option<KeyRecord>, DemoError
 }
 
 async fn make(store: &Store, now: Timestamp) -> Result<Keys, DemoError> {
-    let account = admin::open_account(store, "Demo shop").await.map_err(DemoError::Making)?;
+    let merchant = match merchant(store, now).await? {
+        Some(merchant) => merchant,
+        None => admin::open_account(store, NAME).await.map_err(DemoError::Making)?.merchant,
+    };
     let key = async |mode, name: &str| {
         let scopes = Scope::ALL.to_vec();
-        let new =
-            NewKey { merchant: account.merchant.clone(), mode, name: name.into(), scopes, expires_at: None };
+        let new = NewKey { merchant: merchant.clone(), mode, name: name.into(), scopes, expires_at: None };
         let made = admin::make_key(store, new, now).await.map_err(DemoError::Making)?;
         Ok::<_, DemoError>(made.reveal().to_owned())
     };
-    Ok(Keys { test: key(Mode::Test, "demo test key").await?, live: key(Mode::Live, "demo live key").await? })
+    Ok(Keys { test: key(Mode::Test, TEST_KEY).await?, live: key(Mode::Live, "demo live key").await? })
+}
+
+/// The demo merchant of an earlier start whose keys were lost: its payments stay its own. Of several, the last one.
+async fn merchant(store: &Store, now: Timestamp) -> Result<Option<MerchantId>, DemoError> {
+    let mut found = store.accounts(now).await?;
+    found.retain(|account| account.name == NAME);
+    if found.len() < 2 {
+        return Ok(found.pop().map(|account| account.merchant));
+    }
+    let mut last = None;
+    for account in found {
+        let keys = store.keys_of(&account.merchant).await?;
+        let made_at = keys.iter().filter(|key| key.name == TEST_KEY).map(|key| key.created_at).max();
+        last = last.max(made_at.map(|at| (at, account.merchant)));
+    }
+    Ok(last.map(|(_, merchant)| merchant))
 }
 
 /// The keys that an earlier start wrote to the file.
@@ -106,11 +132,7 @@ pub fn write(file: &Path, base_url: &str, keys: &Keys) -> Result<(), DemoError> 
         "CRYPTOGAP_URL={base_url}\nCRYPTOGAP_TEST_KEY={}\nCRYPTOGAP_LIVE_KEY={}\n",
         keys.test, keys.live
     );
-    // Written beside and renamed: a reader never sees half of it.
-    let beside = file.with_extension("new");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, file))
-        .map_err(|problem| failed(file, problem))
+    write_private(file, text.as_bytes()).map_err(|problem| failed(file, problem))
 }
 
 fn failed(file: &Path, problem: std::io::Error) -> DemoError {

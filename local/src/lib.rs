@@ -19,7 +19,7 @@ pub mod template;
 
 pub use binaries::{BuildError, build_functions, workspace};
 pub use database::DatabaseError;
-pub use folder::FolderError;
+pub use folder::{FolderError, write_private};
 pub use lambda::InvokeError;
 pub use options::{Data, FIXED_RATES, Options};
 pub use product::{DatabaseOnly, Local, StartError};

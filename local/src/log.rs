@@ -1,10 +1,12 @@
 //! Where what the functions print goes: a file, the last lines in memory, and the terminal if wanted.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::folder::open_private;
 
 /// Lines kept in memory: enough to see what a test or the last minutes did.
 const LINES: usize = 2_000;
@@ -36,7 +38,7 @@ impl Log {
         if large {
             std::fs::rename(path, path.with_extension("log.1"))?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = open_private(path)?;
         let inner = Inner { lines: VecDeque::new(), file: Some(file), echo };
         Ok(Log { inner: Arc::new(Mutex::new(inner)) })
     }

@@ -8,12 +8,15 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use local::demo::{self, DemoError, Keys};
 use local::samples::{self, SampleError};
-use local::{Data, DatabaseOnly, FIXED_RATES, Local, Options, StartError};
+use local::{Data, DatabaseOnly, FIXED_RATES, Local, Options, StartError, write_private};
 use shared::clock::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Where the product answers unless it is told otherwise.
+const PORT: u16 = 8787;
 
 /// Where `cargo lambda watch` answers unless it is told otherwise.
 const LAMBDA_WATCH_URL: &str = "http://127.0.0.1:9000";
@@ -22,18 +25,18 @@ const LAMBDA_WATCH_URL: &str = "http://127.0.0.1:9000";
 #[derive(Parser)]
 #[command(name = "cargo local", disable_version_flag = true)]
 struct Arguments {
-    /// Port of the product.
-    #[arg(long, default_value_t = 8787)]
-    port: u16,
+    /// Port of the product [default: 8787, or the next free one].
+    #[arg(long)]
+    port: Option<u16>,
     /// Folder of the data; it survives restarts.
     #[arg(long, default_value = ".data", value_name = "DIR")]
     data: PathBuf,
     /// Start the database alone, for `cargo lambda` and other tools.
     #[arg(long)]
     database_only: bool,
-    /// Port of the database.
-    #[arg(long, default_value_t = 8788)]
-    database_port: u16,
+    /// Port of the database [default: the one after the product's, or the next free one].
+    #[arg(long)]
+    database_port: Option<u16>,
     /// Put the time of everything ahead, so that ten days can be tried.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     clock_offset: u64,
@@ -65,6 +68,17 @@ struct Arguments {
     /// Print what the functions print.
     #[arg(long)]
     verbose: bool,
+}
+
+impl Arguments {
+    fn wanted_port(&self) -> u16 {
+        self.port.unwrap_or(PORT)
+    }
+
+    fn wanted_database_port(&self) -> u16 {
+        let next = Some(self.wanted_port()).filter(|port| *port != 0).and_then(|port| port.checked_add(1));
+        self.database_port.or(next).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -160,8 +174,9 @@ async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
     let public_url = ("PUBLIC_URL".to_owned(), LAMBDA_WATCH_URL.to_owned());
     let variables = database.environment().iter().map(|(name, value)| (name.clone(), value.clone()));
     let lines = variables.chain([public_url]).map(|(name, value)| format!("{name}='{value}'\n"));
-    std::fs::write(&settings, lines.collect::<Vec<_>>().concat())
+    write_private(&settings, lines.collect::<Vec<_>>().concat().as_bytes())
         .map_err(|problem| Failure::Settings { path: settings.display().to_string(), problem })?;
+    say_if_moved(arguments.wanted_database_port(), database.dynamodb_endpoint(), "--database-port");
     println!("DynamoDB   {}", database.dynamodb_endpoint());
     println!("Test key   {}", keys.test);
     println!("Data       {}", arguments.data.display());
@@ -174,8 +189,11 @@ async fn serve_database(arguments: &Arguments) -> Result<Running, Failure> {
 fn options(arguments: &Arguments) -> Result<Options, Failure> {
     let defaults = Options::default();
     Ok(Options {
-        port: arguments.port,
-        database_port: arguments.database_port,
+        port: arguments.wanted_port(),
+        port_moves: arguments.port.is_none(),
+        database_port: arguments.wanted_database_port(),
+        // Whoever takes any port for the product takes any for the database too.
+        database_port_moves: arguments.database_port.is_none() && arguments.wanted_database_port() != 0,
         data: Data::Folder(arguments.data.clone()),
         environment: environment(arguments)?,
         schedules: true,
@@ -224,9 +242,26 @@ fn environment(arguments: &Arguments) -> Result<BTreeMap<String, String>, Failur
     Ok(environment)
 }
 
+/// Says that a port was in use and another one was taken; 0 is any port.
+fn say_if_moved(wanted: u16, url: &str, option: &str) {
+    if let Some(port) = port_of(url).filter(|port| wanted != 0 && *port != wanted) {
+        println!("Port {wanted} is in use; {port} is taken instead (choose one with {option})");
+    }
+}
+
+fn port_of(url: &str) -> Option<u16> {
+    url.rsplit_once(':')?.1.parse().ok()
+}
+
 fn print_banner(arguments: &Arguments, local: &Local, keys: &Keys) {
     let (url, data) = (local.base_url(), arguments.data.display());
     println!();
+    say_if_moved(arguments.wanted_port(), url, "--port");
+    // The database follows the product: it has moved only if the port after that one is taken too.
+    let follows = port_of(url).and_then(|port| port.checked_add(1)).unwrap_or_default();
+    let wanted =
+        if arguments.database_port.is_some() { 0 } else { follows.max(arguments.wanted_database_port()) };
+    say_if_moved(wanted, local.dynamodb_endpoint(), "--database-port");
     println!("CryptoGap  {url}");
     println!("Test key   {}", keys.test);
     println!("Live key   {}", keys.live);

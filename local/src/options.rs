@@ -25,6 +25,10 @@ pub struct Options {
     pub port: u16,
     /// The port of the database; 0 takes any.
     pub database_port: u16,
+    /// Takes the next free port where `port` is in use, instead of giving up.
+    pub port_moves: bool,
+    /// Takes the next free port where `database_port` is in use or would not come after the product's.
+    pub database_port_moves: bool,
     /// Where the data lives.
     pub data: Data,
     /// The SAM template that is run.
@@ -56,6 +60,8 @@ impl Default for Options {
         Options {
             port: 0,
             database_port: 0,
+            port_moves: false,
+            database_port_moves: false,
             data: Data::Memory,
             template: workspace().join("template.yaml"),
             parameters: BTreeMap::new(),

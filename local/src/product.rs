@@ -29,6 +29,9 @@ const NODE_PARAMETER: &str = "RpcUrlEthereum";
 /// The template's parameter for the nodes of all other chains; while it is empty, nothing watches them.
 const NODES_PARAMETER: &str = "RpcUrls";
 
+/// Ports that are tried where nobody asked for one.
+const PORTS: usize = 100;
+
 /// The running product. Dropping it ends every process; `shutdown` also waits for that.
 pub struct Local {
     base_url: String,
@@ -105,7 +108,7 @@ impl DatabaseOnly {
     /// Starts the database with the template's tables.
     pub async fn start(options: &Options) -> Result<DatabaseOnly, StartError> {
         let (stopper, stop) = stop::channel();
-        let listener = listen(options.database_port, "--database-port").await?;
+        let listener = listen_database(options, options.database_port).await?;
         let ground = ground(options, listener, &stop)?;
         let mut environment = BTreeMap::from(
             [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "local")]
@@ -152,8 +155,13 @@ impl Local {
     pub async fn start(options: Options) -> Result<Local, StartError> {
         let (stopper, stop) = stop::channel();
         // Ports first: nobody wants to learn after compiling that one is taken.
-        let gateway = listen(options.port, "--port").await?;
-        let database = listen(options.database_port, "--database-port").await?;
+        let gateway = if options.port_moves {
+            listen_from(options.port, "--port").await?
+        } else {
+            listen(options.port, "--port").await?
+        };
+        let next = address(&gateway)?.port().checked_add(1).unwrap_or_default();
+        let database = listen_database(&options, next.max(options.database_port)).await?;
         let runtime_api = listen(0, "--port").await?;
         let base_url = format!("http://{}", address(&gateway)?);
         let ground = ground(&options, database, &stop)?;
@@ -282,6 +290,26 @@ async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartErr
             StartError::Port { port, problem }
         }
     })
+}
+
+/// The database's port: the one that was asked for, or, where nobody asked for one, the first free one from `from` on.
+async fn listen_database(options: &Options, from: u16) -> Result<TcpListener, StartError> {
+    if options.database_port_moves {
+        listen_from(from, "--database-port").await
+    } else {
+        listen(options.database_port, "--database-port").await
+    }
+}
+
+/// The first free port from this one on.
+async fn listen_from(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
+    for port in (port..=u16::MAX).take(PORTS) {
+        match listen(port, option).await {
+            Err(StartError::PortInUse { .. }) => {}
+            listening => return listening,
+        }
+    }
+    Err(StartError::PortInUse { port, option })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::folder::write_private;
+
 /// The sequence number of the last delivered record, by function and table.
 #[derive(Clone)]
 pub(crate) struct Positions {
@@ -41,12 +43,9 @@ impl Positions {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.delivered.insert(key(function, table), sequence.to_owned());
         let Some(file) = &inner.file else { return };
-        // Written beside and renamed, so that a crash leaves the old file or the new one.
-        let beside = file.with_extension("json.new");
         let written = serde_json::to_vec_pretty(&inner.delivered)
             .map_err(std::io::Error::from)
-            .and_then(|bytes| std::fs::write(&beside, bytes))
-            .and_then(|()| std::fs::rename(&beside, file));
+            .and_then(|bytes| write_private(file, &bytes));
         if let Err(error) = written {
             tracing::warn!(%error, "the position of a stream cannot be kept");
         }

@@ -1,11 +1,13 @@
 //! The program `local`, as people start and kill it.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use shared::keys::ApiKey;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -110,6 +112,107 @@ async fn a_port_in_use_is_one_clear_sentence() {
         assert_eq!(output.status.code(), Some(1));
         let expected = format!("error: port {port} is in use; choose another with {ours}\n");
         assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+}
+
+/// What the program says until it answers.
+async fn said(folder: &Path, arguments: &[&str]) -> (Child, String) {
+    let mut child = command(folder, arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let reading = tokio::time::timeout(PATIENCE, async {
+        let mut said = String::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            said = format!("{said}{line}\n");
+            if line.starts_with("Ctrl-C") {
+                return said;
+            }
+        }
+        panic!("it ended before it answered: {said}");
+    });
+    (child, reading.await.unwrap())
+}
+
+/// A port whose next ones are free just now.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if port < 65_000 && (port..port + 4).all(is_free) {
+            return port;
+        }
+    }
+}
+
+#[tokio::test]
+async fn c13_the_database_takes_the_port_after_the_products_or_the_next_free_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let (mut child, told) = said(folder.path(), &["--port", &port.to_string()]).await;
+    assert!(told.contains(&format!("CryptoGap  http://127.0.0.1:{port}\n")), "{told}");
+    assert!(told.contains(&format!("Database   http://127.0.0.1:{}\n", port + 1)), "{told}");
+    assert!(!told.contains("is in use"), "{told}");
+    child.kill().await.unwrap();
+
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let _taken = TcpListener::bind(("127.0.0.1", port + 1)).unwrap();
+    let (mut child, told) = said(folder.path(), &["--port", &port.to_string()]).await;
+    let (wanted, next) = (port + 1, port + 2);
+    let sentence =
+        format!("Port {wanted} is in use; {next} is taken instead (choose one with --database-port)\n");
+    assert!(told.contains(&sentence), "{told}");
+    assert!(told.contains(&format!("Database   http://127.0.0.1:{next}\n")), "{told}");
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn c13_where_nobody_chose_a_port_one_that_is_in_use_is_no_obstacle() {
+    // Whoever has the usual port, it is in use.
+    let _taken = TcpListener::bind("127.0.0.1:8787");
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, told) = said(folder.path(), &[]).await;
+    assert!(told.contains("Port 8787 is in use; "), "{told}");
+    assert!(!told.contains("CryptoGap  http://127.0.0.1:8787\n"), "{told}");
+    function(folder.path()).await;
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn c14_who_loses_the_file_with_the_keys_gets_new_keys_of_the_same_merchant() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = start(folder.path()).await;
+    let old = variable(folder.path(), "CRYPTOGAP_LIVE_KEY");
+    first.child.kill().await.unwrap();
+    std::fs::remove_file(folder.path().join("data/env")).unwrap();
+    let second = start(folder.path()).await;
+    let new = variable(folder.path(), "CRYPTOGAP_LIVE_KEY");
+    assert_ne!(old, new);
+    assert_eq!(merchant_of(&second.database, &old).await, merchant_of(&second.database, &new).await);
+}
+
+async fn merchant_of(endpoint: &str, key: &str) -> Value {
+    let hash = ApiKey::parse(key).unwrap().hash();
+    let get = json!({ "TableName": "Keys", "Key": { "key_hash": { "S": hash.as_str() } } });
+    let merchant = database(endpoint, "GetItem", &get).await["Item"]["merchant"]["S"].clone();
+    assert!(merchant.is_string());
+    merchant
+}
+
+#[tokio::test]
+async fn c17_the_folder_and_its_files_are_their_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path()).await;
+    function(folder.path()).await;
+    put(&running.database, "kept", 7).await;
+    let data = folder.path().join("data");
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    for name in ["dynamodb.sqlite", "dynamodb.sqlite-wal", "dynamodb.sqlite-shm", "env", "functions.log"] {
+        assert!(names.contains(&name), "{name} of {names:?}");
+    }
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
     }
 }
 
