@@ -4,6 +4,7 @@
 
 mod amend;
 mod follow;
+mod held;
 mod list;
 mod noted;
 mod outside;
@@ -30,6 +31,7 @@ use crate::payment::Sequence;
 use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError};
 
 use self::follow::Fork;
+pub use self::held::Held;
 pub use self::list::WatchList;
 use self::outside::Outside;
 pub use self::recover::{RESCANNED_AT_ONCE, RecoverError, Recovered, Span};
@@ -78,6 +80,8 @@ pub struct Outcome {
     pub caught_up: bool,
     /// The chain forked below everything that is kept: nothing moves until the operator looks.
     pub fork_too_deep: bool,
+    /// The block that this run and the last ones could not get past.
+    pub held: Option<Held>,
     /// Movements too large to be money.
     pub unreadable: usize,
     /// Since when the chain was not scanned to its tip, in seconds.
@@ -297,6 +301,9 @@ impl<'a, S: Source> Run<'a, S> {
         };
         if found {
             self.follow(&mut next, list, lookout, &mut outcome).await?;
+        }
+        if let Some(held) = outcome.held.take() {
+            outcome.held = self.held_up(held).await;
         }
         outcome.lag_seconds = self.lag_seconds(&next);
         outcome.height = next.height;

@@ -11,6 +11,7 @@ mod following;
 mod hang;
 mod histories;
 mod outside;
+mod pace;
 mod reconciling;
 mod recovery;
 mod refunds;

@@ -70,6 +70,9 @@ fn told(mood: &Mood, asked: &Value) -> (u16, String) {
         _ => {
             let at = params[1]["blockHash"].as_str().unwrap();
             let number = u64::from_str_radix(&at[2..18], 16).unwrap();
+            if number > TIP {
+                return told(&Mood::Refuses(-32000, "header not found"), asked);
+            }
             let word = format!("{:064x}", number * 7);
             let data = params[0]["data"].as_str().unwrap();
             json!(format!("0x{}", word.repeat((data.len() - PROGRAM_DIGITS) / 64)))
@@ -99,7 +102,7 @@ impl World {
             async move { (StatusCode::from_u16(status).unwrap(), body) }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let node = Node::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let node = Node::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap().in_haste();
         tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
         let chains = format!(
             r#"[{{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":11155111,"internal":"{internal}",
