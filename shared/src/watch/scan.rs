@@ -177,7 +177,7 @@ impl<S: Source> Run<'_, S> {
             match scanned {
                 Ok(scanned) => {
                     let amended = self.watcher.amended(scanned).await?;
-                    let header = amended.block.header;
+                    let header = amended.scanned.header;
                     match self.take_in(cursor, amended, None, lookout, outcome).await? {
                         TakenIn::Nothing => {}
                         TakenIn::Found(block) => found.push(block),

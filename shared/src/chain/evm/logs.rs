@@ -2,6 +2,7 @@
 //! large is asked more narrowly, until only receipts are left to ask for (R38).
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@
 //! without a refusal it is asked a little faster again.
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
