@@ -15,7 +15,7 @@ use shared::app;
 use shared::store::{Store, Tables};
 
 use crate::commands::{AccountCommand, IdentityCommand, KeyCommand, XpubCommand};
-use crate::recovery::{Credit, Rescan};
+use crate::recovery::{Credit, Rescan, Resume};
 
 /// Where `cargo local` keeps its tables unless it is told otherwise.
 const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8788";
@@ -49,6 +49,9 @@ enum Command {
     Rescan(Rescan),
     /// Tells payments of one transaction that the watcher did not see.
     Credit(Credit),
+    /// Lets a chain's watcher go on from another block: after a fork that is too deep to be believed, or where the node
+    /// has pruned away what comes next.
+    Resume(Resume),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -71,6 +74,7 @@ async fn run(arguments: Arguments) -> Result<(), app::Error> {
         Command::Identity(command) => command.run(&store).await,
         Command::Rescan(command) => command.run(&store).await,
         Command::Credit(command) => command.run(&store).await,
+        Command::Resume(command) => command.run(&store).await,
     }
 }
 

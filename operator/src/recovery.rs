@@ -59,6 +59,19 @@ pub struct Credit {
     tx: String,
 }
 
+/// `operator resume …`
+#[derive(Args)]
+pub struct Resume {
+    #[command(flatten)]
+    at: At,
+    /// The block that the watcher reads next, on the chain that the node has below it.
+    #[arg(long, value_name = "HEIGHT")]
+    from: u64,
+    /// Even if blocks above it were final: only where the whole network took them back.
+    #[arg(long)]
+    past_final: bool,
+}
+
 impl At {
     fn open(&self) -> Result<(Chain, Node), Error> {
         let json = match (&self.file, &self.json) {
@@ -85,6 +98,24 @@ impl Rescan {
             None => (WatchList::ever_given(store, &chain).await?, 0),
         };
         read_again(&watcher, &mut list, self.from.unwrap_or(from), self.to.unwrap_or(u64::MAX)).await
+    }
+}
+
+impl Resume {
+    /// Does it.
+    pub async fn run(self, store: &Store) -> Result<(), Error> {
+        let (chain, node) = self.at.open()?;
+        let source = node.on(&chain).ok_or("the node is of another family")?;
+        let watcher = Watcher { chain: &chain, source: &source, store, clock: Clock::from_env() };
+        let done = watcher.resume(self.from, self.past_final).await?;
+        println!(
+            "{} was read to block {}; its watcher goes on with block {}",
+            chain.id, done.was_at, done.from
+        );
+        if let Some((first, last)) = done.left_out() {
+            println!("left out: read them at a node that has them, with rescan --from {first} --to {last}");
+        }
+        Ok(())
     }
 }
 

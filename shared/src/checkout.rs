@@ -30,7 +30,7 @@ pub async fn offers(app: &App, payment: &Payment, now: Timestamp) -> Result<Offe
         return Ok(Offers::default());
     }
     let chains: Vec<ChainId> = app.settings.chains.iter().map(|chain| chain.id.clone()).collect();
-    Ok(offers_in(&app.store.market(&chains, now).await?, app, &account, payment))
+    Ok(offers_in(&app.store.market(&chains, now).await?, app, &account, payment, now))
 }
 
 /// The same after a choice, by the market of that choice: nothing is read again.
@@ -38,13 +38,13 @@ pub async fn offers_after(app: &App, chosen: &Chosen, now: Timestamp) -> Result<
     let payment = &chosen.payment;
     let account =
         app.accounts.known(&app.store, payment.merchant(), now).await?.ok_or(ApiError::PaymentNotFound)?;
-    Ok(offers_in(&chosen.market, app, &account, payment))
+    Ok(offers_in(&chosen.market, app, &account, payment, now))
 }
 
-fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment) -> Offers {
+fn offers_in(market: &Market, app: &App, account: &Account, payment: &Payment, now: Timestamp) -> Offers {
     let mut offers = Offers::default();
     for (chain, coin) in app.settings.chains.coins() {
-        match accepted_rate(market, app, account, payment, chain, coin) {
+        match accepted_rate(market, app, account, payment, (chain, coin), now) {
             Ok(rate) => offers.coins.push(OfferedCoin {
                 coin: coin.id.clone(),
                 chain: chain.id.clone(),
@@ -62,8 +62,8 @@ fn accepted_rate(
     app: &App,
     account: &Account,
     payment: &Payment,
-    chain: &Chain,
-    coin: &Coin,
+    (chain, coin): (&Chain, &Coin),
+    now: Timestamp,
 ) -> std::result::Result<Rate, NotOffered> {
     if xpub(app, account, payment.mode(), chain.family).is_none() {
         return Err(NotOffered::NoExtendedKey);
@@ -71,7 +71,7 @@ fn accepted_rate(
     if !payment.accepts(coin.minimum) {
         return Err(NotOffered::BelowMinimum { least: format!("{} USD", Usd(coin.minimum)) });
     }
-    is_watched(payment, chain, market)?;
+    is_watched(payment, chain, market, now)?;
     let rate = market.rate(&coin.rate_symbol).map_err(NotOffered::NoRate)?;
     let (least, price) = (chain.family.least(), payment.terms().rate(rate));
     // An amount that no number holds is refused as that, when it is chosen.
@@ -110,7 +110,7 @@ async fn choose_by(app: &App, found: Found, market: Market, coin: &CoinId, now: 
         return Err(ApiError::AccountDisabled);
     }
     let refused = |why| ApiError::NotOffered { coin: coin.id.clone(), why };
-    let rate = accepted_rate(&market, app, &account, payment, chain, coin).map_err(refused)?;
+    let rate = accepted_rate(&market, app, &account, payment, (chain, coin), now).map_err(refused)?;
     let (found, address) = match payment.address_of(chain.family.name()).cloned() {
         Some(given) => (found, given),
         // In a box, for it is the larger part of a choice and is done once.
@@ -127,10 +127,17 @@ fn chains_of(app: &App, family: Family) -> Vec<ChainId> {
     app.settings.chains.of_family(family).map(|chain| chain.id.clone()).collect()
 }
 
-/// A live coin is offered only where somebody watches: without a watcher its money would never be seen.
-fn is_watched(payment: &Payment, chain: &Chain, market: &Market) -> std::result::Result<(), NotOffered> {
-    let is_watched = !payment.is_live() || market.heights.contains_key(&chain.id);
-    if is_watched { Ok(()) } else { Err(NotOffered::NotWatched) }
+/// A live coin is offered only where somebody watches, and lately: otherwise its money would not be seen (R24).
+fn is_watched(
+    payment: &Payment,
+    chain: &Chain,
+    market: &Market,
+    now: Timestamp,
+) -> std::result::Result<(), NotOffered> {
+    if !payment.is_live() || market.is_current(&chain.id, now) {
+        return Ok(());
+    }
+    Err(if market.heights.contains_key(&chain.id) { NotOffered::NotCurrent } else { NotOffered::NotWatched })
 }
 
 fn not_offered() -> ApiError {

@@ -61,7 +61,7 @@ const RULINGS: [(&str, &str); 11] = [
     (
         "R24",
         "The server holds no private key of anyone: only the merchant's own wallet can pay. A live coin is \
-         offered only while its chain is watched.",
+         offered only while its chain was read to its newest block within the last 30 minutes.",
     ),
 ];
 

@@ -4,11 +4,13 @@
 
 mod amend;
 mod follow;
+mod fork;
 mod list;
 mod noted;
 mod outside;
 mod recover;
 mod refunds;
+mod resume;
 mod scan;
 mod source;
 mod tell;
@@ -29,10 +31,11 @@ use crate::moment::Timestamp;
 use crate::payment::Sequence;
 use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError};
 
-use self::follow::Fork;
+use self::fork::Fork;
 pub use self::list::WatchList;
 use self::outside::Outside;
 pub use self::recover::{RESCANNED_AT_ONCE, RecoverError, Recovered, Span};
+pub use self::resume::Resumed;
 use self::scan::Back;
 pub use self::source::Source;
 
@@ -76,7 +79,10 @@ pub struct Outcome {
     pub lost: usize,
     /// Whether that was the whole chain.
     pub caught_up: bool,
-    /// The chain forked below everything that is kept: nothing moves until the operator looks.
+    /// The node stands below ours: on our own branch, or on another that is not believed.
+    pub node_behind: bool,
+    /// The node denies blocks that are too deep for that, or final: nothing moves unless it goes on for several runs, or
+    /// until the operator looks.
     pub fork_too_deep: bool,
     /// Movements too large to be money.
     pub unreadable: usize,
@@ -143,7 +149,8 @@ impl<S: Source> Watcher<'_, S> {
                 run.skip(&cursor).await
             }
             Some(cursor) => {
-                run.finalized = self.source.finalized().await?;
+                // What was final once is final, whatever another node says later (R37).
+                run.finalized = self.source.finalized().await?.max(cursor.finalized);
                 // Most runs have nothing to do, and should not carry what this needs.
                 Box::pin(run.advance(cursor, list, &mut lookout)).await
             }
@@ -253,14 +260,23 @@ impl<'a, S: Source> Run<'a, S> {
         let height = self.tip.number;
         // A node behind the cursor is no reason to go back.
         if height < cursor.height {
-            return Ok(Outcome { height: cursor.height, ..Outcome::default() });
+            let lag_seconds = self.lag_seconds(cursor);
+            return Ok(Outcome {
+                height: cursor.height,
+                node_behind: true,
+                lag_seconds,
+                ..Outcome::default()
+            });
         }
-        let hashes = vec![follow::kept(self.tip.hash)];
-        let caught_up = vec![(self.started_at, height)];
-        let at = self.started_at;
-        let next = Cursor { height, hashes, known_at: at, whole_at: at, caught_up, ..Cursor::default() };
+        let mut next = Cursor { known_at: self.started_at, place: None, ..cursor.clone() };
+        next.restart(&self.tip);
+        if self.is_tip_fresh() {
+            next.note_caught_up(self.started_at);
+            next.fresh_at = self.started_at;
+        }
+        let lag_seconds = self.lag_seconds(&next);
         self.write(next).await?;
-        Ok(Outcome { height, caught_up: true, ..Outcome::default() })
+        Ok(Outcome { height, caught_up: true, lag_seconds, ..Outcome::default() })
     }
 
     async fn begin(&self, list: &WatchList) -> Result<Outcome, WatchError> {
@@ -269,9 +285,10 @@ impl<'a, S: Source> Run<'a, S> {
         let Some(first) = self.watcher.source.header(height).await? else {
             return Ok(Outcome::default());
         };
-        let hashes = vec![follow::kept(first.hash)];
         let at = self.started_at;
-        self.write(Cursor { height, hashes, known_at: at, whole_at: at, ..Cursor::default() }).await?;
+        let mut cursor = Cursor { known_at: at, whole_at: at, ..Cursor::default() };
+        cursor.restart(&first);
+        self.write(cursor).await?;
         Ok(Outcome { height, ..Outcome::default() })
     }
 
@@ -283,24 +300,32 @@ impl<'a, S: Source> Run<'a, S> {
     ) -> Result<Outcome, WatchError> {
         let mut outcome = Outcome { height: cursor.height, ..Outcome::default() };
         let mut next = cursor;
-        let found = match self.fork(&next).await? {
+        let moves = match self.fork(&next).await? {
             Fork::At(height) => {
                 next.rewind(height);
                 true
             }
             Fork::BelowStart(lowest) => self.begin_lower(&mut next, lowest).await?,
-            Fork::NodeBehind => false,
-            Fork::TooDeep => {
-                outcome.fork_too_deep = true;
+            Fork::NodeBehind => {
+                outcome.node_behind = true;
+                tracing::warn!(
+                    chain = %self.watcher.chain.id, tip = self.tip.number, ours = next.height,
+                    "the node is behind, or its answers do not fit together"
+                );
+                self.end_row(&mut next).await?;
+                false
+            }
+            Fork::Foreign(foreign) => {
+                self.note_stray(&mut next, foreign, &mut outcome).await?;
                 false
             }
         };
-        if found {
+        if moves {
             self.follow(&mut next, list, lookout, &mut outcome).await?;
         }
         outcome.lag_seconds = self.lag_seconds(&next);
         outcome.height = next.height;
-        if found {
+        if moves {
             self.write(next).await?;
         }
         Ok(outcome)
@@ -321,16 +346,6 @@ impl<'a, S: Source> Run<'a, S> {
         now.since(cursor.whole_at).max(now.since(self.tip.timestamp).saturating_sub(pause))
     }
 
-    /// A cursor that lately began, or jumped to a tip with nobody to watch for, has scanned nothing below: it begins
-    /// again there.
-    async fn begin_lower(&self, cursor: &mut Cursor, lowest: u64) -> Result<bool, WatchError> {
-        let below = self.watcher.source.header(lowest.saturating_sub(START_BACK)).await?;
-        if let Some(header) = below {
-            cursor.restart(&header);
-        }
-        Ok(below.is_some())
-    }
-
     /// From a block that is the node's too, to the tip: first what the blocks hold is noted, then the cursor moves, then
     /// payments are told. A run that dies while it tells is taken up where it stopped, and not at the first block again.
     async fn follow(
@@ -340,31 +355,42 @@ impl<'a, S: Source> Run<'a, S> {
         lookout: &mut Lookout,
         outcome: &mut Outcome,
     ) -> Result<(), WatchError> {
-        let Back { mut found, rest, ahead, mut untold, is_whole } =
+        let Back { mut found, rest, ahead, mut untold, disputed, is_whole } =
             self.look_back(cursor, lookout, outcome).await?;
+        cursor.strayed = if disputed.is_empty() { 0 } else { cursor.strayed.saturating_add(1) };
         let known = found.len();
         lookout.outside.lies_ahead(&ahead, self.started_at);
         list.await_outputs(lookout.outside.outputs());
         let knows_all = self.scan_back(cursor, list, lookout, (&mut found, outcome)).await?;
+        let (unmoved, before) = (cursor.clone(), found.len());
         untold.extend(self.scan_forward(cursor, list, lookout, &ahead, (&mut found, outcome)).await?);
+        if !self.were_lists_younger(&unmoved, cursor, list, lookout).await? {
+            // As if this run had died before the cursor moved: the next one reads the same blocks with newer lists.
+            *cursor = unmoved;
+            found.truncate(before);
+        }
         self.reached.set(cursor.height);
+        cursor.note_finalized(self.finalized);
         if !found.is_empty() {
             // What is left of a block that is told in parts lies in a block that is told.
             let heights = found.iter().map(|block| block.height).chain(untold.iter().copied());
-            cursor.open_from = heights.chain(rest.heights()).min();
+            cursor.open_from = heights.chain(disputed.iter().copied()).chain(rest.heights()).min();
             cursor.place = noted::untold_from(cursor.place.take(), found.get(known..).unwrap_or_default());
             self.write(cursor.clone()).await?;
             self.claimed.set(true);
         }
         let told = self.tell_found(&found, rest, cursor.place.as_ref()).await?;
         let all_told = told.all && untold.is_empty();
-        cursor.open_from = told.open.into_iter().chain(untold).min();
+        cursor.open_from = told.open.into_iter().chain(untold).chain(disputed).min();
         cursor.place = told.place;
         if knows_all {
             cursor.known_at = self.started_at;
         }
         if cursor.height >= self.tip.number {
             outcome.caught_up = true;
+            if self.is_tip_fresh() {
+                cursor.fresh_at = self.started_at;
+            }
             // A window that closes over money in time of which its payment does not know would make it late for ever.
             if self.is_tip_fresh() && all_told && knows_all {
                 cursor.note_caught_up(self.started_at);

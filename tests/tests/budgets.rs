@@ -247,7 +247,8 @@ async fn coin_chosen(bench: &Bench, shop: &Shop<'_>) {
     XPUB.parse::<ExtendedKey>().unwrap();
     store.set_xpub(&shop.account.merchant, "evm", XPUB).await.unwrap();
     let ethereum = ChainId::new("ethereum").unwrap();
-    let cursor = Cursor { version: 1, height: 20_000_000, ..Cursor::default() };
+    let fresh_at = Clock::default().now();
+    let cursor = Cursor { version: 1, height: 20_000_000, fresh_at, ..Cursor::default() };
     assert!(store.move_cursor(&ethereum, 0, &cursor).await.unwrap());
     // A new key makes nobody learn the account anew; the payer's function has not seen it yet.
     let mut costs = Vec::new();

@@ -92,6 +92,14 @@ pub enum RpcError {
     },
 }
 
+impl RpcError {
+    /// Whether the node says that it had a block and did not keep it: bitcoind, Geth, Erigon and Nethermind all use this
+    /// word.
+    pub fn is_pruned(&self) -> bool {
+        matches!(self, RpcError::Node { message, .. } if message.to_ascii_lowercase().contains("pruned"))
+    }
+}
+
 impl JsonRpc {
     /// Checks the URL; nothing is connected yet.
     pub fn new(url: &str) -> Result<JsonRpc, RpcError> {

@@ -36,6 +36,7 @@ pub struct WatchList {
     awaited: HashSet<OutPoint>,
     destinations: HashSet<Vec<u8>>,
     recent: Vec<Watched>,
+    learned: u64,
     began_at: Timestamp,
     read_at: Option<Timestamp>,
 }
@@ -88,6 +89,11 @@ impl WatchList {
         self.destinations.extend(destinations);
     }
 
+    /// How many addresses came to be known by looks for new ones: it rises when one is found.
+    pub(super) fn learned(&self) -> u64 {
+        self.learned
+    }
+
     /// Adds an address, as the newest.
     pub fn insert(&mut self, address: AddressKey, code: Code) {
         self.book.insert(address, code);
@@ -128,7 +134,12 @@ impl WatchList {
         let family = chain.family;
         let read = store.each_listed_since(family.name(), since, |watched| {
             match family.address_key(&watched.address) {
-                Ok(address) => self.insert(address, watched.code),
+                Ok(address) => {
+                    if fresh.is_some() && self.code(&address).is_none() {
+                        self.learned = self.learned.saturating_add(1);
+                    }
+                    self.insert(address, watched.code);
+                }
                 // Nobody could watch it; the others on the list are watched all the same.
                 Err(error) => return store.left_out(LIST, &watched.address, &error.to_string()),
             }

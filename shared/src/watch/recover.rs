@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::amend::Amended;
-use super::follow::{self, Fork};
+use super::follow;
+use super::fork::Fork;
 use super::noted::{self, Rest};
 use super::outside::Outside;
 use super::scan::TakenIn;
@@ -19,7 +20,7 @@ use crate::store::{Given, Outlying, Store, StoreError};
 pub const RESCANNED_AT_ONCE: u64 = 50;
 
 /// A watcher that moves the cursor meanwhile is met again this often, and no more.
-const ATTEMPTS: usize = 10;
+pub(super) const ATTEMPTS: usize = 10;
 
 /// Halvings of a chain's height until a moment is found: more than any chain has blocks for.
 const HALVINGS: usize = 64;
@@ -50,6 +51,17 @@ pub enum RecoverError {
     /// The table did not take in time what a block holds.
     #[error("the table is too busy to note what a block holds: try again, what was noted is known")]
     Busy,
+    /// Nothing can be gone on from there.
+    #[error("go on from a block between 1 and {}", .0.saturating_add(1))]
+    OutOfReach(u64),
+    /// It would take back what was final.
+    #[error(
+        "block {0} was final: what is above it can be read again, and what is below only with --past-final"
+    )]
+    Final(u64),
+    /// Money would stay counted though its block is gone.
+    #[error("block {0} holds money of payments and is not in the node's chain: go on from there or below")]
+    Gone(u64),
 }
 
 impl From<StoreError> for RecoverError {

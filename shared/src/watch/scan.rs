@@ -6,8 +6,9 @@ use std::pin::pin;
 use futures_util::stream::{self, StreamExt};
 
 use super::amend::Amended;
+use super::fork::STRAY_RUNS;
 use super::noted::{Noted, NotedBlock, Rest};
-use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, follow, tell};
+use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher, follow, tell};
 use crate::chain::block::{Header, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
@@ -45,6 +46,9 @@ pub(super) struct Back {
     pub(super) ahead: Vec<NotedBlock>,
     /// Heights of blocks whose loss could not be told, or for which there was no time.
     pub(super) untold: Vec<u64>,
+    /// Heights of blocks that the node denies and that are not given up for that: they were final, or the node may be
+    /// another than the one that has our newest block (R37).
+    pub(super) disputed: Vec<u64>,
     /// Whether there was time for all of them.
     pub(super) is_whole: bool,
 }
@@ -93,6 +97,7 @@ impl<S: Source> Run<'_, S> {
                     }
                 }
                 Some(false) | None if state.gone => {}
+                Some(false) if self.is_disputed(cursor, &block) => back.disputed.push(block.height),
                 Some(false) => {
                     if !self.lose(cursor, &block, state, lookout, outcome).await? {
                         back.untold.push(block.height);
@@ -107,6 +112,21 @@ impl<S: Source> Run<'_, S> {
         rest.steps.retain(|step| told_of.contains(&(step.block.height, step.block.hash)));
         back.rest = rest;
         Ok(back)
+    }
+
+    /// Whether it takes more than one node's word that a block is gone: its hash is no longer kept, though the node has
+    /// the newest block that is ours.
+    fn is_disputed(&self, cursor: &Cursor, block: &TouchedBlock) -> bool {
+        if cursor.hash_at(block.height).is_some() {
+            return false;
+        }
+        let is_final = cursor.finalized.is_some_and(|finalized| block.height <= finalized);
+        let is_disputed = is_final || cursor.strayed.saturating_add(1) < STRAY_RUNS;
+        if is_disputed {
+            let (chain, height) = (&self.watcher.chain.id, block.height);
+            tracing::error!(%chain, height, is_final, "the node denies a block that holds money, and is not believed");
+        }
+        is_disputed
     }
 
     /// The node's blocks at these heights, as far as it tells of them in time; another one first in each run, so that
@@ -166,7 +186,7 @@ impl<S: Source> Run<'_, S> {
             let Some(next) = self.before(SCAN_BACK_SECONDS, scans.next()).await else { return Ok(false) };
             let Some(scanned) = next else { return Ok(true) };
             match scanned {
-                Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) => {
+                Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) && is_ours(cursor, &scanned.header) => {
                     let amended = self.watcher.amended(scanned).await?;
                     match self.take_in(cursor, amended, None, lookout, outcome).await? {
                         TakenIn::Nothing => {}
@@ -227,6 +247,42 @@ impl<S: Source> Run<'_, S> {
         Ok(untold)
     }
 
+    /// Whether every block that was scanned above `unmoved` is older than the lists by which it was: so it is if the tip
+    /// stands on it, which was read before them. A re-organisation meanwhile may have brought blocks with money to an
+    /// address, or for a refund, that came after the lists were read; then they are read again, and nothing new may be on
+    /// them. (What is noted of sightings only a run writes, and of two runs at once one is overtaken.)
+    pub(super) async fn were_lists_younger(
+        &self,
+        unmoved: &Cursor,
+        cursor: &Cursor,
+        list: &mut WatchList,
+        lookout: &Lookout,
+    ) -> Result<bool, WatchError> {
+        if cursor.height == unmoved.height {
+            return Ok(true);
+        }
+        let below_tip = match self.tip.number.checked_sub(cursor.height) {
+            Some(0) => Some(self.tip.hash),
+            Some(1) => Some(self.tip.parent_hash),
+            Some(_) | None => None,
+        };
+        if below_tip.is_some_and(|hash| cursor.hash_at(cursor.height) == Some(follow::kept(hash))) {
+            return Ok(true);
+        }
+        let Watcher { chain, store, .. } = *self.watcher;
+        let learned = list.learned();
+        list.refresh(store, chain, self.started_at).await?;
+        let payouts = store.outlying(&chain.id).await?.payouts;
+        let is_new = list.learned() > learned || payouts.iter().any(|it| !lookout.payouts.contains(it));
+        if is_new {
+            tracing::warn!(
+                chain = %chain.id, height = cursor.height,
+                "blocks were read that may be younger than what was looked for in them: they are read again"
+            );
+        }
+        Ok(!is_new)
+    }
+
     /// The block that follows the cursor's. One that could not be read beside others is asked for once more by itself: a
     /// node that is busy with eight may have time for one.
     async fn next_block(
@@ -245,9 +301,22 @@ impl<S: Source> Run<'_, S> {
             Ok(scanned) => cursor.is_parent_of(&scanned.header).then_some(scanned),
             Err(RpcError::Moved(_) | RpcError::Missing(_)) => None,
             Err(error) => {
-                tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read");
+                self.tell_unread(height, &error);
                 None
             }
+        }
+    }
+
+    /// A node that has forgotten a block never tells it: that is the operator's to mend, and no matter of time.
+    fn tell_unread(&self, height: u64, error: &RpcError) {
+        let chain = &self.watcher.chain.id;
+        if error.is_pruned() {
+            tracing::error!(
+                %chain, height, %error,
+                "the node has pruned this block away: give the watcher a node that has it, or let it resume above"
+            );
+        } else {
+            tracing::warn!(%chain, height, %error, "a block could not be read");
         }
     }
 
@@ -308,6 +377,11 @@ impl<S: Source> Run<'_, S> {
         let run = (self.sequence_number(), self.started_at);
         Ok(store.put_state(chain, (block.height, block.hash, block.time), state, run).await?)
     }
+}
+
+/// Whether a block that was read again is the one that was scanned, as far as that is still known.
+fn is_ours(cursor: &Cursor, header: &Header) -> bool {
+    cursor.hash_at(header.number).is_none_or(|hash| hash == follow::kept(header.hash))
 }
 
 /// Whether a block is part of the chain; `None` where the node did not say. A node that has none there says nothing

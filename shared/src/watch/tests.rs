@@ -10,6 +10,8 @@ mod floods;
 mod following;
 mod hang;
 mod histories;
+mod meanwhile;
+mod nodes;
 mod outside;
 mod reconciling;
 mod recovery;

@@ -188,6 +188,7 @@ impl Stage<'_> {
             height: best.number,
             hashes: vec![hash],
             known_at,
+            fresh_at: known_at,
             ..Cursor::default()
         };
         let store = &self.world.apps[STAGE].store;

@@ -18,6 +18,9 @@ use crate::net::{Net, State};
 /// A tip is boasted of less far above the chain than this.
 pub const HIGHEST_BOAST: u64 = 20;
 
+/// How many blocks the chain has above its highest final one, itself included: no fork is that deep.
+const FINAL_BELOW: u64 = 12;
+
 /// How a node behaves during one run of a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -159,7 +162,7 @@ impl Source for Node<'_> {
     }
 
     async fn finalized(&self) -> Result<Option<u64>, RpcError> {
-        self.ask(|_, blocks| Some(u64::try_from(blocks.len()).unwrap_or(0).saturating_sub(8))).await
+        self.ask(|_, blocks| Some(u64::try_from(blocks.len()).unwrap_or(0).saturating_sub(FINAL_BELOW))).await
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {

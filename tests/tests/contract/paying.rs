@@ -2,9 +2,12 @@
 
 use local::Options;
 use serde_json::json;
+use shared::chain::ChainId;
 use shared::clock::Clock;
 use shared::http::ApiError;
+use shared::moment::Timestamp;
 use shared::payment::{Code, IdentityStep, Payment};
+use shared::store::Cursor;
 use tests::answer::Answer;
 use tests::product::{Caller, Product, Shop, alone, shared};
 
@@ -106,6 +109,24 @@ fn r24_no_live_coin_is_offered_while_nobody_watches_its_chain() {
         refused.assert_refused(503, "chain_not_watched", detail);
         assert_told(&shop, &code.to_string(), "ETH", "chain_not_watched", "cannot be watched right now")
             .await;
+
+        // Somebody watched it: a day ago, too long ago, until its node parted from what was read, and lately.
+        let (ethereum, now) = (ChainId::new("ethereum").unwrap(), Clock::default().now());
+        let read_at = [now.minus(24 * 60 * 60), now.minus(31 * 60), Timestamp(0), now.minus(29 * 60)];
+        for (version, fresh_at) in (1..).zip(read_at) {
+            let cursor = Cursor { version, height: 7, fresh_at, ..Cursor::default() };
+            assert!(store.move_cursor(&ethereum, version - 1, &cursor).await.unwrap());
+            let chosen = choose(&payer, &code.to_string(), "ETH", "application/json").await;
+            if version == 4 {
+                assert_eq!(chosen.status, 200, "{}", chosen.text);
+                continue;
+            }
+            let detail = "ETH cannot be paid at the moment, because its chain was not read to its tip lately. \
+                          Try again in a minute";
+            chosen.assert_refused(503, "chain_not_current", detail);
+            assert_told(&shop, &code.to_string(), "ETH", "chain_not_current", "cannot be watched right now")
+                .await;
+        }
     });
 }
 

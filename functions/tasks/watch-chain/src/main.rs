@@ -78,6 +78,9 @@ fn tell(app: &App, chain: &Chain, outcome: &Outcome, (unchecked, uncompared): (u
     let uncompared = u64::try_from(uncompared).unwrap_or(u64::MAX);
     for dimension in [Some(("Chain", chain.id.as_str())), None] {
         metric::seconds("WatcherLagSeconds", outcome.lag_seconds, dimension, app.clock);
+        if outcome.node_behind {
+            metric::count("NodeBehind", dimension, app.clock);
+        }
         if outcome.fork_too_deep {
             metric::count("ForkTooDeep", dimension, app.clock);
         }
@@ -100,6 +103,8 @@ fn reply(outcome: &Outcome) -> Value {
         "found": outcome.found,
         "lost": outcome.lost,
         "caught_up": outcome.caught_up,
+        "node_behind": outcome.node_behind,
+        "fork_too_deep": outcome.fork_too_deep,
     })
 }
 

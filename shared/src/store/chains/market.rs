@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
+use super::cursor::read_fresh_at;
 use super::malformed;
 use crate::chain::ChainId;
 use crate::moment::Timestamp;
@@ -19,6 +20,9 @@ const PRICED: &str = "rate_";
 /// Before a symbol: why the last run accepted none.
 const UNPRICED: &str = "none_";
 
+/// A coin is offered so long after its chain was last read to a young tip (R24).
+const READ_SECONDS: u64 = 30 * 60;
+
 /// What a quote needs to know of the outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Market {
@@ -28,6 +32,8 @@ pub struct Market {
     pub unpriced: BTreeMap<String, NoRate>,
     /// How far each chain was scanned.
     pub heights: BTreeMap<ChainId, u64>,
+    /// When each chain was last read to a young tip; 0 while it never was, or parted from its node's.
+    pub read_at: BTreeMap<ChainId, Timestamp>,
 }
 
 impl Market {
@@ -35,6 +41,11 @@ impl Market {
     pub fn rate(&self, symbol: &str) -> Result<Rate, NoRate> {
         let why = || self.unpriced.get(symbol).copied().unwrap_or(NoRate::Stale);
         self.rates.get(symbol).copied().ok_or_else(why)
+    }
+
+    /// Whether a chain was read lately enough that live money is taken on it (R24).
+    pub fn is_current(&self, chain: &ChainId, now: Timestamp) -> bool {
+        self.read_at.get(chain).is_some_and(|read_at| now.since(*read_at) <= READ_SECONDS)
     }
 }
 
@@ -108,6 +119,8 @@ impl Store {
                 }
                 chain => {
                     let height = self.readable("heights of chains", chain, number(&item, "height"))?;
+                    let read_at = self.readable("heights of chains", chain, read_fresh_at(&item))?;
+                    market.read_at.extend(ChainId::new(chain).zip(read_at));
                     market.heights.extend(ChainId::new(chain).zip(height));
                 }
             }

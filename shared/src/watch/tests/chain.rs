@@ -68,6 +68,8 @@ pub(super) enum Fault {
     HangsOutside,
     /// It answers this many questions more.
     DiesAfter(u64),
+    /// Its blocks from one height to another are others when they are asked for alone: another node answers then.
+    Denies(u64, u64),
     /// After this many questions its best chain is another.
     ForksAfter(u64, u64),
 }
@@ -246,6 +248,7 @@ impl FakeChain {
             | Fault::Pruned(_)
             | Fault::Hole(_)
             | Fault::WrongParent
+            | Fault::Denies(..)
             | Fault::Hangs(_)
             | Fault::HangsOutside => {}
         }
@@ -328,7 +331,11 @@ impl Source for FakeChain {
     async fn header(&self, height: u64) -> Result<Option<Header>, RpcError> {
         self.ask()?;
         let has_headers = *self.fault.borrow() != Fault::NoHeaders;
-        Ok(self.block(height).filter(|_| has_headers).map(|block| block.header))
+        let header = self.block(height).filter(|_| has_headers).map(|block| block.header);
+        let is_denied =
+            matches!(*self.fault.borrow(), Fault::Denies(from, to) if (from..=to).contains(&height));
+        let denied = |header| Header { hash: word(96, height), parent_hash: word(96, height - 1), ..header };
+        Ok(if is_denied { header.map(denied) } else { header })
     }
 
     async fn finalized(&self) -> Result<Option<u64>, RpcError> {

@@ -1,6 +1,7 @@
 //! A refund is what a chain shows: exactly the units, exactly there, out of the payment's own pockets or as named.
 
 use super::chain::{Paid, written};
+use super::meanwhile::Meanwhile;
 use super::world::{FULL, FULL_BITCOIN, Payer, World};
 use crate::chain::CoinId;
 use crate::chain::address::AddressKey;
@@ -23,14 +24,19 @@ struct Refunding {
 
 impl Refunding {
     async fn on(chain: &str) -> Refunding {
+        let refunding = Refunding::paid_on(chain).await;
+        refunding.confirm(&refunding.payer).await;
+        refunding
+    }
+
+    /// The same before anything goes back.
+    async fn paid_on(chain: &str) -> Refunding {
         let (mut world, payer) = World::with_payment_on(chain, Cents(10_000)).await;
         let (coin, units) = if chain == "bitcoin" { ("BTC", FULL_BITCOIN / 2) } else { ("ETH", FULL / 2) };
         world.node.mine(vec![Paid { coin, ..payer.pays(1, units) }]);
         world.node.mine_empty(11);
         world.run().await;
-        let refunding = Refunding { world, payer, coin, units };
-        refunding.confirm(&refunding.payer).await;
-        refunding
+        Refunding { world, payer, coin, units }
     }
 
     /// Another payment whose half came, and which is to go back to the same address.
@@ -254,5 +260,33 @@ async fn r16_one_output_is_one_refund_and_two_are_two() {
             ended += usize::from(is_refunded);
         }
         assert_eq!(ended, refunded, "{outputs} outputs");
+    }
+}
+
+/// A run has read its lists; then a refund is confirmed, and a re-organisation puts its transaction into a block of a
+/// height that the run goes on to read.
+#[tokio::test]
+async fn a23_a_block_that_is_younger_than_the_lists_of_its_run_is_read_again() {
+    // The tip that the run knows stays the chain's height, or the chain grows beyond it.
+    for (chain, more) in [("ethereum", 1), ("ethereum", 4), ("bitcoin", 2)] {
+        let mut refunding = Refunding::paid_on(chain).await;
+        refunding.world.node.mine_empty(2);
+        let mut list = std::mem::take(&mut refunding.world.list);
+        let world = &refunding.world;
+        let meanwhile = async {
+            refunding.confirm(&refunding.payer).await;
+            world.node.take_away(2);
+            world.node.pause.set(60);
+            world.node.mine(vec![refunding.out_of_payment(2)]);
+            world.node.mine_empty(more);
+        };
+        let source = Meanwhile::new(&world.node, meanwhile);
+        source.watcher(world).run(&mut list).await.unwrap();
+        drop(source);
+        refunding.world.list = list;
+        refunding.world.node.mine_empty(12);
+        refunding.world.run().await;
+        let done = refunding.world.payment(&refunding.payer).await;
+        assert_eq!(refunding.status(&done), RefundStatus::Completed, "{chain}, {more} more blocks");
     }
 }
