@@ -13,6 +13,7 @@ mod bitcoin;
 mod later;
 mod money;
 mod networks;
+mod nodes;
 mod recovery;
 mod refunds;
 mod reorganisation;
