@@ -90,13 +90,16 @@ impl<S: Source> Watcher<'_, S> {
 
     /// Blocks up to `last` that hold money of payments, but for those whose loss was told.
     async fn noted_up_to(&self, last: u64) -> Result<BTreeSet<(u64, BlockHash)>, RecoverError> {
-        let (mut noted, mut gone, mut from) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (mut noted, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let (mut from, mut is_past) = (0, false);
         for _ in 0..READS {
+            let mut read_to = from;
             let visit = |note: Note| {
                 if note.height > last {
+                    is_past = true;
                     return Onward::Stop;
                 }
-                from = note.height;
+                read_to = note.height;
                 let block = (note.height, note.hash);
                 match note.held {
                     Held::State(state) if state.gone => {
@@ -108,9 +111,10 @@ impl<S: Source> Watcher<'_, S> {
                 }
                 Onward::PastPayment
             };
-            if self.store.each_noted(&self.chain.id, from, visit).await? {
+            if self.store.each_noted(&self.chain.id, from, visit).await? || is_past {
                 break;
             }
+            from = read_to;
         }
         Ok(noted.difference(&gone).copied().collect())
     }

@@ -44,8 +44,6 @@ pub enum Bug {
     ClaimUnguarded,
     /// A confirmed refund is not put among those that the chain has to show.
     PayoutUnawaited,
-    /// What came on a run's lists after they were read is not looked for in blocks that are younger than they are.
-    ListsReadOnce,
 }
 
 impl Bug {
@@ -67,7 +65,6 @@ impl Bug {
             Bug::BlockUnnoted | Bug::OpenForgotten | Bug::CountsEarly => 45,
             Bug::ClaimUnguarded => 47,
             Bug::ReplacedUntold => 211,
-            Bug::ListsReadOnce => 7_029_398,
         }
     }
 
@@ -82,8 +79,6 @@ impl Bug {
 pub struct Bugs {
     which: Option<Bug>,
     held: BTreeMap<Seat, Vec<Asked>>,
-    /// How often a watcher's run has read what lies outside of the chain.
-    looks: BTreeMap<Seat, usize>,
     headers: BTreeMap<u64, Header>,
 }
 
@@ -130,21 +125,10 @@ impl Bugs {
         if let Some(tampered) = self.hold(bug, seat, &asked) {
             return tampered;
         }
-        if swallows(bug, &asked) || (bug == Bug::ListsReadOnce && self.looks_again(seat, &asked)) {
+        if swallows(bug, &asked) {
             return Tampered { first: Vec::new(), then: None };
         }
         as_it_is(change(bug, asked))
-    }
-
-    /// Whether a run reads a list that it has read; each begins by reading the cursor.
-    fn looks_again(&mut self, seat: Seat, asked: &Asked) -> bool {
-        if !asked.is_write() && asked.body().contains("\"cursor\"") {
-            self.looks.remove(&seat);
-        }
-        let looks = asked.body().contains("\"outside#\"");
-        let before = self.looks.entry(seat).or_default();
-        *before += usize::from(looks);
-        looks && *before > 1
     }
 
     /// Writes that are kept only when their writer asks for something else.
