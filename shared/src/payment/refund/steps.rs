@@ -139,9 +139,30 @@ impl Payment {
             sum.most = sum.most.plus(*units);
             sum.confirmations_required = sum.confirmations_required.max(*confirmations_required);
             let credit = transfer.credit(self.quotes()).unwrap_or(Credit::zero());
-            known.credit = [known.credit.clone(), credit].into_iter().sum();
+            known.credit = known.credit.plus(&credit);
         }
+        self.add_folded(&mut all);
         all
+    }
+
+    /// The same of those that are not in hand.
+    fn add_folded(&self, all: &mut BTreeMap<CoinId, Counted>) {
+        for (key, group) in self.progress.folded.groups.iter().filter(|(_, group)| group.counted > 0) {
+            let known = all.entry(key.coin.clone()).or_insert_with(|| Counted {
+                refundable: Refundable {
+                    coin: key.coin.clone(),
+                    chain: key.chain.clone(),
+                    decimals: key.decimals,
+                    most: Units(0),
+                    confirmations_required: 0,
+                },
+                credit: Credit::zero(),
+            });
+            let sum = &mut known.refundable;
+            sum.most = sum.most.plus(group.units);
+            sum.confirmations_required = sum.confirmations_required.max(key.required);
+            known.credit = known.credit.plus(&group.credit);
+        }
     }
 
     /// What can go back in `coin`.
