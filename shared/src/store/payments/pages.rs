@@ -216,7 +216,7 @@ impl Store {
 
 impl Found {
     /// The payment of its own item.
-    pub(super) fn of(item: Item) -> Result<Found, StoreError> {
+    pub(in crate::store) fn of(item: Item) -> Result<Found, StoreError> {
         let beside = Beside { count: pages(&item)?, ..Beside::default() };
         let (payment, version) = Row::read(item.clone())?;
         let base = None;
