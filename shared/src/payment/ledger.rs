@@ -158,7 +158,11 @@ impl Payment {
             {
                 TransferState::Own
             }
-            state => state,
+            state @ (TransferState::Seen
+            | TransferState::Confirming
+            | TransferState::Counted
+            | TransferState::Lost
+            | TransferState::Own) => state,
         }
     }
 

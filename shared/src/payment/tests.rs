@@ -390,7 +390,7 @@ fn r22_how_deep_money_must_lie_follows_what_was_known_last() {
         (payment.state(transfer), transfer.movement().confirmations_required, transfer.deep_since().is_some())
     };
     let (unpriced, priced, next) = (asks(6, 1, 1), asks(1, 1, 1), asks(6, 2, 2));
-    assert_eq!(after(&[unpriced.clone()]), (TransferState::Confirming, 6, false));
+    assert_eq!(after(std::slice::from_ref(&unpriced)), (TransferState::Confirming, 6, false));
     for both in [[unpriced.clone(), priced.clone()], [priced.clone(), unpriced.clone()]] {
         assert_eq!(after(&both), (TransferState::Counted, 1, true));
     }

@@ -10,8 +10,8 @@ use crate::moment::{Minute, Timestamp};
 use crate::money::{Cents, Credit, Decimals, Rate, Units};
 use crate::payment::{BlockAt, Code, Movement, Payment, Price, Report, Standing, TransferId, TransferState};
 use crate::store::{
-    BlockHash, BlockState, Found, RestPlace, StoreError, TRANSFERS_TOLD, TouchedBlock, TouchedTransfer, Watched,
-    parts,
+    BlockHash, BlockState, Found, RestPlace, StoreError, TRANSFERS_TOLD, TouchedBlock, TouchedTransfer,
+    Watched, parts,
 };
 
 /// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
