@@ -203,8 +203,15 @@ fn paying(kind: &str, method: &str, request: &Value) -> (u16, Value) {
         }
         "eth_getLogs" => json!([]),
         "eth_call" => {
-            let holds = if request["params"][1]["blockHash"] == hash(1) { 95 } else { 100 };
-            json!(json!({ "jsonrpc": "2.0", "id": 1, "result": format!("{holds:#066x}") }).to_string())
+            let at = &request["params"][1]["blockHash"];
+            let holds = [(hash(1), 95), (hash(2), 100)].into_iter().find(|(block, _)| at == block);
+            let reply = match holds {
+                Some((_, holds)) => json!({ "jsonrpc": "2.0", "id": 1, "result": format!("{holds:#066x}") }),
+                None => {
+                    json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32000, "message": "header not found" } })
+                }
+            };
+            json!(reply.to_string())
         }
         _ => {
             let mut receipt = receipt(1, "0x1");

@@ -70,6 +70,9 @@ fn told(mood: &Mood, asked: &Value) -> (u16, String) {
         _ => {
             let at = params[1]["blockHash"].as_str().unwrap();
             let number = u64::from_str_radix(&at[2..18], 16).unwrap();
+            if number > TIP {
+                return told(&Mood::Refuses(-32000, "header not found"), asked);
+            }
             let word = format!("{:064x}", number * 7);
             let data = params[0]["data"].as_str().unwrap();
             json!(format!("0x{}", word.repeat((data.len() - PROGRAM_DIGITS) / 64)))
