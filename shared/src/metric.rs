@@ -26,14 +26,19 @@ pub fn count(name: &str, dimension: Option<Dimension<'_>>, clock: Clock) {
     counted(name, 1, dimension, clock);
 }
 
+/// Adds one to a metric that is looked at by several dimensions together.
+pub fn count_by(name: &str, dimensions: &[Dimension<'_>], clock: Clock) {
+    write(&embedded(name, "Count", 1, dimensions, clock.now_milliseconds()));
+}
+
 /// Adds a number to a metric, zero too: that it was looked at is worth knowing.
 pub fn counted(name: &str, number: u64, dimension: Option<Dimension<'_>>, clock: Clock) {
-    write(&embedded(name, "Count", number, dimension, clock.now_milliseconds()));
+    write(&embedded(name, "Count", number, dimension.as_slice(), clock.now_milliseconds()));
 }
 
 /// Records a duration.
 pub fn seconds(name: &str, seconds: u64, dimension: Option<Dimension<'_>>, clock: Clock) {
-    write(&embedded(name, "Seconds", seconds, dimension, clock.now_milliseconds()));
+    write(&embedded(name, "Seconds", seconds, dimension.as_slice(), clock.now_milliseconds()));
 }
 
 /// Such a line must stand alone, so that the logger cannot write it.
@@ -44,26 +49,20 @@ fn write(line: &Value) {
 }
 
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-fn embedded(
-    name: &str,
-    unit: &str,
-    value: u64,
-    dimension: Option<Dimension<'_>>,
-    milliseconds: u64,
-) -> Value {
-    let dimensions: Vec<_> = dimension.iter().map(|(name, _)| name).collect();
+fn embedded(name: &str, unit: &str, value: u64, dimensions: &[Dimension<'_>], milliseconds: u64) -> Value {
+    let names: Vec<_> = dimensions.iter().map(|(name, _)| name).collect();
     let mut line = json!({
         "_aws": {
             "Timestamp": milliseconds,
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [dimensions],
+                "Dimensions": [names],
                 "Metrics": [{ "Name": name, "Unit": unit }],
             }],
         },
     });
     if let Some(fields) = line.as_object_mut() {
-        fields.extend(dimension.map(|(name, value)| (name.to_owned(), json!(value))));
+        fields.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
         fields.insert(name.to_owned(), json!(value));
     }
     line
@@ -75,8 +74,7 @@ mod tests {
 
     #[test]
     fn a_metric_is_one_line_in_the_embedded_format() {
-        let line =
-            embedded("RatesMissing", "Count", 1, Some(("Symbol", "ETH")), 1_700_000_000_123).to_string();
+        let line = embedded("RatesMissing", "Count", 1, &[("Symbol", "ETH")], 1_700_000_000_123).to_string();
         assert_eq!(
             line,
             concat!(

@@ -5,6 +5,7 @@
 mod amend;
 mod follow;
 mod fork;
+mod held;
 mod list;
 mod noted;
 mod outside;
@@ -32,6 +33,7 @@ use crate::payment::Sequence;
 use crate::store::{AwaitedPayout, Cursor, Outlying, Store, StoreError};
 
 use self::fork::Fork;
+pub use self::held::Held;
 pub use self::list::WatchList;
 use self::outside::Outside;
 pub use self::recover::{RESCANNED_AT_ONCE, RecoverError, Recovered, Span};
@@ -84,6 +86,8 @@ pub struct Outcome {
     /// The node denies blocks that are too deep for that, or final: nothing moves unless it goes on for several runs, or
     /// until the operator looks.
     pub fork_too_deep: bool,
+    /// The block that this run and the last ones could not get past.
+    pub held: Option<Held>,
     /// Movements too large to be money.
     pub unreadable: usize,
     /// Since when the chain was not scanned to its tip, in seconds.
@@ -322,6 +326,9 @@ impl<'a, S: Source> Run<'a, S> {
         };
         if moves {
             self.follow(&mut next, list, lookout, &mut outcome).await?;
+        }
+        if let Some(held) = outcome.held.take() {
+            outcome.held = self.held_up(held).await;
         }
         outcome.lag_seconds = self.lag_seconds(&next);
         outcome.height = next.height;

@@ -116,6 +116,13 @@ impl Source for NodeOn<'_> {
         }
     }
 
+    fn at_once(&self) -> usize {
+        match self {
+            NodeOn::Evm(node) => node.at_once(),
+            NodeOn::Bitcoin(node) => node.at_once(),
+        }
+    }
+
     fn take_unchecked(&self) -> u64 {
         match self {
             NodeOn::Evm(node) => node.take_unchecked(),

@@ -1,14 +1,26 @@
 //! JSON-RPC to a chain's node; the node's URL, which may hold a key, is never shown.
 
+mod batch;
+mod limit;
+mod pace;
+mod reply;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use self::limit::Wish;
+pub use self::limit::{Limit, limit};
+use self::pace::{FIRST_PAUSE, LONGEST_WAIT, Pace};
+use self::reply::{Refusal, Reply, refusal, wish_of};
 
 /// A node that is there takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,6 +33,10 @@ pub(super) const MAX_REPLY_BYTES: usize = 32 * 1024 * 1024;
 
 /// All calls only read, so that a lost reply is asked for again; a node that fails twice is left to the next tick.
 pub(super) const ATTEMPTS: usize = 2;
+
+/// How often a question is asked that the node turns away because it is asked too much, each time after a longer pause
+/// and at a lower pace.
+pub(super) const TURNS: usize = 5;
 
 /// Of a node's own words, this much is kept.
 pub(super) const MAX_MESSAGE_CHARS: usize = 200;
@@ -37,6 +53,8 @@ pub struct JsonRpc {
     patience: Duration,
     /// How often a question is asked whose reply does not come.
     attempts: usize,
+    /// How fast the node is asked, by all who ask it this way.
+    pace: Arc<Pace>,
 }
 
 /// Why the node did not tell what it was asked. None of them shows the node's URL.
@@ -69,6 +87,9 @@ pub enum RpcError {
         /// The first words of its reason.
         message: String,
     },
+    /// The node asked to be left alone for longer than anybody here can wait.
+    #[error("the node wants to be asked again in {} s, not earlier", .0.as_secs())]
+    Paused(Duration),
     /// Nothing that a node may say to this.
     #[error("the node's reply to {0} cannot be read")]
     Shape(&'static str),
@@ -98,6 +119,22 @@ impl RpcError {
     pub fn is_pruned(&self) -> bool {
         matches!(self, RpcError::Node { message, .. } if message.to_ascii_lowercase().contains("pruned"))
     }
+
+    /// What it was, in one word for a metric.
+    pub fn kind(&self) -> &'static str {
+        match (self, limit(self)) {
+            (_, Some(Limit::Pace)) => "too_many_questions",
+            (_, Some(Limit::Size)) => "too_large",
+            (RpcError::Network { .. } | RpcError::Address, _) => "other_network",
+            (RpcError::Transport(_), _) => "unreachable",
+            (RpcError::Node { .. }, _) if self.is_pruned() => "pruned",
+            (RpcError::Status(_) | RpcError::Node { .. }, _) => "refused",
+            (RpcError::Missing(_), _) => "missing",
+            (RpcError::Moved(_), _) => "moved",
+            (RpcError::Contradicts { .. }, _) => "contradicts",
+            (RpcError::Shape(_) | RpcError::Paused(_) | RpcError::TooLarge(_), _) => "unreadable",
+        }
+    }
 }
 
 impl JsonRpc {
@@ -114,7 +151,8 @@ impl JsonRpc {
             .redirect(Policy::none())
             .build()
             .map_err(transport)?;
-        Ok(JsonRpc { client, url, patience: CALL_TIMEOUT, attempts: ATTEMPTS })
+        let pace = Arc::new(Pace::new(FIRST_PAUSE));
+        Ok(JsonRpc { client, url, patience: CALL_TIMEOUT, attempts: ATTEMPTS, pace })
     }
 
     /// The same node, asked once and for no longer than this: for what matters less than what comes after it.
@@ -122,126 +160,110 @@ impl JsonRpc {
         JsonRpc { patience, attempts: 1, ..self.clone() }
     }
 
-    /// What the node answers to `method`; `null` is an answer too, if `T` can be none.
+    /// The same node, for tests that should not take seconds.
+    #[cfg(test)]
+    pub(super) fn in_haste(self) -> JsonRpc {
+        JsonRpc { pace: Arc::new(Pace::new(Duration::from_millis(1))), ..self }
+    }
+
+    /// How many questions this node should be asked at once, by what it said lately.
+    pub fn at_once(&self) -> usize {
+        self.pace.at_once()
+    }
+
+    /// What the node answers to `method`; `null` is an answer too, if `T` can be none. A question that is turned away
+    /// because the node is asked too much is asked again, at the pace that the node allows.
     pub async fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
         params: Value,
     ) -> Result<T, RpcError> {
-        let body = self.ask(method, &request(method, 0, &params)).await?;
-        match serde_json::from_slice::<Reply<T>>(&body) {
-            Ok(reply) => answer(method, reply),
-            Err(_) => Err(refusal(method, &body)),
+        let (request, began) = (request(method, 0, &params), Instant::now());
+        let mut refusals = 0_usize;
+        loop {
+            let turn = self.pace.turn(1).await.map_err(RpcError::Paused)?;
+            let Refusal { error, wish } = match self.ask_one(method, &request).await {
+                Ok(answer) => {
+                    turn.answered(method, 1);
+                    return Ok(answer);
+                }
+                Err(refusal) => refusal,
+            };
+            refusals = refusals.saturating_add(1);
+            let is_pace = limit(&error) == Some(Limit::Pace);
+            if !is_pace || !turn.refused(method, (1, 0), wish) || !is_worth_it(refusals, began) {
+                return Err(error);
+            }
         }
     }
 
-    /// What the node answers to `method` with each of these parameters, in their order, by one request.
-    pub async fn batch<T: DeserializeOwned>(
+    async fn ask_one<T: DeserializeOwned>(
         &self,
         method: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<Result<T, RpcError>>, RpcError> {
-        // Some nodes take no empty batch.
-        if params.is_empty() {
-            return Ok(Vec::new());
-        }
-        let requests = params.iter().enumerate().map(|(id, params)| request(method, id, params)).collect();
-        let body = self.ask(method, &Value::Array(requests)).await?;
-        let Ok(mut replies) = serde_json::from_slice::<Vec<Reply<Box<RawValue>>>>(&body) else {
-            // Who takes no batches says so once.
-            return Err(refusal(method, &body));
+        request: &Value,
+    ) -> Result<T, Refusal> {
+        let (body, wish) = self.ask(method, request).await?;
+        let answer = match serde_json::from_slice::<Reply<T>>(&body) {
+            Ok(reply) => reply.answer(method),
+            Err(_) => Err(refusal(method, &body)),
         };
-        replies.sort_unstable_by_key(|reply| reply.id);
-        if !replies.iter().map(|reply| reply.id).eq((0..params.len()).map(Some)) {
-            return Err(RpcError::Shape(method));
-        }
-        let read =
-            |result: Box<RawValue>| serde_json::from_str(result.get()).map_err(|_| RpcError::Shape(method));
-        Ok(replies.into_iter().map(|reply| answer(method, reply).and_then(read)).collect())
+        answer.map_err(|refusal| refusal.or(wish))
     }
 
     /// The body of the reply to a request, which only reads and may be repeated.
-    async fn ask(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
+    async fn ask(&self, method: &'static str, request: &Value) -> Result<(Vec<u8>, Wish), Refusal> {
         let mut body = self.post(method, request).await;
         for _ in 1..self.attempts {
-            if let Err(RpcError::Transport(_)) = body {
+            if matches!(body, Err(Refusal { error: RpcError::Transport(_), .. })) {
                 body = self.post(method, request).await;
             }
         }
         body
     }
 
-    async fn post(&self, method: &'static str, request: &Value) -> Result<Vec<u8>, RpcError> {
+    async fn post(&self, method: &'static str, request: &Value) -> Result<(Vec<u8>, Wish), Refusal> {
         let request = self.client.post(self.url.clone()).timeout(self.patience).json(request);
         let mut response = request.send().await.map_err(transport)?;
+        let (status, wish) = (response.status(), wish_of(response.headers()));
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(transport)? {
             if body.len().saturating_add(part.len()) > MAX_REPLY_BYTES {
-                return Err(RpcError::TooLarge(method));
+                return Err(RpcError::TooLarge(method).into());
             }
             body.extend_from_slice(&part);
         }
-        reply_body(&response, body)
+        match refusal_by_status(method, status, &body) {
+            Some(refusal) => Err(refusal.or(wish)),
+            None => Ok((body, wish)),
+        }
     }
 }
 
-/// Some nodes send their refusals with an error status; without JSON-RPC in it, the status is all there is to say.
-fn reply_body(response: &Response, body: Vec<u8>) -> Result<Vec<u8>, RpcError> {
-    let status = response.status();
-    let is_reply = status.is_success() || serde_json::from_slice::<Reply<Value>>(&body).is_ok_and(refuses);
-    if is_reply { Ok(body) } else { Err(RpcError::Status(status.as_u16())) }
+/// Whether a question that was turned away so often is asked again.
+fn is_worth_it(refusals: usize, began: Instant) -> bool {
+    refusals < TURNS && began.elapsed() < LONGEST_WAIT
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a predicate for `is_ok_and`")]
-fn refuses(reply: Reply<Value>) -> bool {
-    reply.error.is_some()
+/// Some nodes send their refusals with an error status; without JSON-RPC in it, the status is all there is to say, and so
+/// it is if the words say nothing of a limit that the status tells of.
+fn refusal_by_status(method: &'static str, status: StatusCode, body: &[u8]) -> Option<Refusal> {
+    if status.is_success() {
+        return None;
+    }
+    let reply = serde_json::from_slice::<Reply<IgnoredAny>>(body).ok().filter(Reply::refuses);
+    let said = reply.and_then(|reply| reply.answer(method).err());
+    let error = RpcError::Status(status.as_u16());
+    let is_limited = limit(&error).is_some();
+    let said = said.filter(|said| !is_limited || limit(&said.error).is_some());
+    Some(said.unwrap_or_else(|| error.into()))
 }
 
 fn request(method: &str, id: usize, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }
 
-fn answer<T>(method: &'static str, reply: Reply<T>) -> Result<T, RpcError> {
-    if let Some(error) = reply.error {
-        let message = error.message.chars().take(MAX_MESSAGE_CHARS).collect();
-        return Err(RpcError::Node { method, code: error.code, message });
-    }
-    reply.result.ok_or(RpcError::Shape(method))
-}
-
-/// Why a reply is not what was asked for. Older nodes say `null` beside the reason, whatever the result should be.
-fn refusal(method: &'static str, body: &[u8]) -> RpcError {
-    let reply: Result<Reply<IgnoredAny>, _> = serde_json::from_slice(body);
-    let refused = reply.ok().and_then(|reply| answer(method, reply).err());
-    refused.unwrap_or(RpcError::Shape(method))
-}
-
 fn transport(error: reqwest::Error) -> RpcError {
     RpcError::Transport(error.without_url())
-}
-
-/// A reply of JSON-RPC 2.0: either of the two. `null` is a result too.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-struct Reply<T> {
-    /// The request's place in its batch.
-    #[serde(default)]
-    id: Option<usize>,
-    #[serde(default, deserialize_with = "present")]
-    result: Option<T>,
-    error: Option<NodeError>,
-}
-
-#[derive(Deserialize)]
-struct NodeError {
-    code: i64,
-    #[serde(default)]
-    message: String,
-}
-
-/// A field that is there, whatever it holds, told apart from one that is not.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(field).map(Some)
 }
 
 /// Without the URL.

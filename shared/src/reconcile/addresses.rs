@@ -12,7 +12,7 @@ use super::difference::{self, came};
 use super::{RUN_SECONDS, ReconcileError, Run};
 use crate::chain::address::AddressKey;
 use crate::chain::block::{Header, OutPoint};
-use crate::chain::rpc::RpcError;
+use crate::chain::rpc::{Limit, RpcError, limit};
 use crate::chain::{Asset, Chain, CoinId};
 use crate::money::Units;
 use crate::payment::{Code, GivenAddress, Payment};
@@ -31,9 +31,6 @@ const OUTPUTS: usize = 2_000;
 
 /// Unspent outputs noted with a balance at most: a sweep of them is the next look's reason to note others.
 const NOTED_OUTPUTS: usize = 100;
-
-/// The HTTP status of a node that is asked too much, and tells another time.
-const TOO_MANY_REQUESTS: u16 = 429;
 
 /// What an address holds, by coin.
 type Holds = BTreeMap<CoinId, Held>;
@@ -260,12 +257,16 @@ impl<S: Source> Run<'_, S> {
 /// Whether a node, or what stands before it, turned a question away rather than being busy or away itself: `rpcwhitelist`
 /// answers 403, and some that take no batch answer what cannot be read.
 fn is_refusal(error: &RpcError) -> bool {
+    if limit(error) == Some(Limit::Pace) {
+        return false;
+    }
     match error {
         RpcError::Node { .. } | RpcError::Shape(_) => true,
-        RpcError::Status(status) => (400..500).contains(status) && *status != TOO_MANY_REQUESTS,
+        RpcError::Status(status) => (400..500).contains(status),
         RpcError::Network { .. }
         | RpcError::Address
         | RpcError::Transport(_)
+        | RpcError::Paused(_)
         | RpcError::TooLarge(_)
         | RpcError::Missing(_)
         | RpcError::Moved(_)

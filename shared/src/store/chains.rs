@@ -1,6 +1,7 @@
 //! The Chains table. What it holds has files of its own.
 
 mod cursor;
+mod held;
 mod market;
 mod notes;
 mod outside;

@@ -1,5 +1,6 @@
 //! The addresses that a watcher looks for, kept in memory and refreshed with the new ones only.
 
+mod back;
 mod book;
 mod newest;
 #[cfg(test)]
@@ -7,6 +8,7 @@ mod tests;
 
 use std::collections::HashSet;
 
+pub(super) use self::back::LeftOff;
 use self::book::Book;
 use self::newest::Newest;
 use super::WatchError;
@@ -15,7 +17,7 @@ use crate::chain::address::AddressKey;
 use crate::chain::block::OutPoint;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::payment::Code;
-use crate::store::{Store, WATCHED_SECONDS, Watched};
+use crate::store::{Cursor, Store, WATCHED_SECONDS, Watched};
 
 /// Each look goes back this far behind the last: clocks differ, and a stamp is up to half a minute older than its item.
 const LOOK_BACK_SECONDS: u64 = 120;
@@ -37,6 +39,7 @@ pub struct WatchList {
     destinations: HashSet<Vec<u8>>,
     recent: Vec<Watched>,
     learned: u64,
+    left_off: Option<LeftOff>,
     began_at: Timestamp,
     read_at: Option<Timestamp>,
 }
@@ -60,6 +63,11 @@ impl WatchList {
     /// Whose address it is.
     pub fn code(&self, address: &AddressKey) -> Option<Code> {
         self.book.code(address)
+    }
+
+    /// All watched addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = AddressKey> {
+        self.book.addresses()
     }
 
     /// Whether it matters who spends an output.
@@ -158,24 +166,28 @@ impl WatchList {
         Ok(())
     }
 
-    /// The addresses that the last whole scan, begun at `known_since`, may not have known though it passed their
-    /// heights; with the lowest height to scan again.
-    pub(super) fn learned_late(
-        &self,
-        chain: &Chain,
-        known_since: Timestamp,
-        scanned: u64,
-    ) -> Option<(u64, WatchList)> {
-        let unknown = |watched: &&Watched| watched.listed_at >= known_since.minus(LOOK_BACK_SECONDS);
+    /// Blocks were read again for the addresses that were learned late, up to where this says; to the end if it is `None`.
+    pub(super) fn leave_off(&mut self, left_off: Option<LeftOff>) {
+        self.left_off = left_off;
+    }
+
+    /// The addresses that the last whole scan, begun when the cursor says, may not have known though it passed their
+    /// heights; with the lowest height to scan again, which is behind what the last run scanned again for them.
+    pub(super) fn learned_late(&self, chain: &Chain, cursor: &Cursor) -> Option<(u64, WatchList)> {
+        let known_from = cursor.known_at.minus(LOOK_BACK_SECONDS);
+        let left_off = self.left_off.as_ref().filter(|left_off| left_off.holds(cursor));
+        let unknown = |watched: &&Watched| watched.listed_at >= known_from;
         let mut late = WatchList::default();
         let mut from = None;
         for watched in self.recent.iter().filter(unknown) {
-            let listed_at_height = watched.heights.get(&chain.id).copied().filter(|height| *height < scanned);
+            let listed_at_height = watched.heights.get(&chain.id).copied();
+            let listed_at_height = listed_at_height.filter(|height| *height < cursor.height);
             let (Some(height), Ok(address)) = (listed_at_height, chain.family.address_key(&watched.address))
             else {
                 continue;
             };
             late.insert(address, watched.code);
+            let height = left_off.map_or(height, |left_off| left_off.after(&address, height));
             from = Some(from.map_or(height, |from: u64| from.min(height)));
         }
         from.map(|from| (from.saturating_add(1), late))

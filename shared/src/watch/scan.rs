@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::pin::pin;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, FuturesOrdered, Stream, StreamExt};
 
 use super::amend::Amended;
 use super::fork::STRAY_RUNS;
+use super::list::LeftOff;
 use super::noted::{Noted, NotedBlock, Rest};
-use super::{Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher, follow, tell};
+use super::{Held, Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher, follow, tell};
 use crate::chain::block::{Header, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
@@ -26,7 +27,8 @@ const SCAN_BACK_SECONDS: u64 = 20;
 /// Blocks scanned in one run at most, so that a day away is caught up in steps that are kept.
 const SCAN_BLOCKS: u64 = 1_000;
 
-/// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way.
+/// Blocks asked for at once: a watcher that was away waits for the node's answers, not for each one's way. Of a node that
+/// was asked too much, fewer are.
 const SCANS_AT_ONCE: usize = 8;
 
 /// Transfers found by one run, so that they fit into its memory; a block that holds more is taken in whole.
@@ -138,7 +140,7 @@ impl<S: Source> Run<'_, S> {
         let asked = heights
             .into_iter()
             .map(|height| async move { (height, self.watcher.source.header(height).await) });
-        let mut asked = pin!(stream::iter(asked).buffered(SCANS_AT_ONCE));
+        let mut asked = pin!(in_order(self.watcher.source, asked));
         let mut told = BTreeMap::new();
         while let Some(Some((height, header))) = self.before(until, asked.next()).await {
             match header {
@@ -169,34 +171,44 @@ impl<S: Source> Run<'_, S> {
         self.tell_lost(&block, state).await
     }
 
-    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them.
+    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them. The
+    /// next run goes on behind those for which there was time.
     pub(super) async fn scan_back(
         &self,
         cursor: &Cursor,
-        list: &WatchList,
+        list: &mut WatchList,
         lookout: &mut Lookout,
         (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
     ) -> Result<bool, WatchError> {
-        let late = list.learned_late(self.watcher.chain, cursor.known_at, cursor.height);
-        let Some((from, late)) = late else { return Ok(true) };
+        let Some((from, late)) = list.learned_late(self.watcher.chain, cursor) else { return Ok(true) };
         let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
-        let scans = heights.map(|height| self.watcher.source.scan(height, &late));
-        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
+        let scan = |height| {
+            let scanned = self.watcher.source.scan(height, &late);
+            async move { (height, scanned.await) }
+        };
+        let mut scans = pin!(in_order(self.watcher.source, heights.map(scan)));
         loop {
-            let Some(next) = self.before(SCAN_BACK_SECONDS, scans.next()).await else { return Ok(false) };
-            let Some(scanned) = next else { return Ok(true) };
+            let next = self.before(SCAN_BACK_SECONDS, scans.next()).await;
+            let Some(next) = next.filter(|_| !self.is_over(SCAN_BACK_SECONDS)) else { return Ok(false) };
+            let Some((height, scanned)) = next else {
+                list.leave_off(None);
+                return Ok(true);
+            };
             match scanned {
-                Ok(scanned) if !self.is_over(SCAN_BACK_SECONDS) && is_ours(cursor, &scanned.header) => {
+                Ok(scanned) if is_ours(cursor, &scanned.header) => {
                     let amended = self.watcher.amended(scanned).await?;
+                    let header = amended.scanned.header;
                     match self.take_in(cursor, amended, None, lookout, outcome).await? {
                         TakenIn::Nothing => {}
                         TakenIn::Found(block) => found.push(block),
                         TakenIn::InPart => return Ok(false),
                     }
+                    list.leave_off(Some(LeftOff::at(&header, late.addresses())));
                 }
                 Ok(_) => return Ok(false),
                 Err(error) => {
-                    tracing::warn!(chain = %self.watcher.chain.id, %error, "a block could not be read again");
+                    tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read again");
+                    outcome.held = Some(Held::by(height, &error));
                     return Ok(false);
                 }
             }
@@ -219,12 +231,24 @@ impl<S: Source> Run<'_, S> {
         let heights = cursor.height.saturating_add(1)..=last;
         let scans =
             heights.map(|height| async move { (height, self.watcher.source.scan(height, list).await) });
-        let mut scans = pin!(stream::iter(scans).buffered(SCANS_AT_ONCE));
-        while let Some(Some((height, scanned))) = self.before(SCAN_SECONDS, scans.next()).await {
-            if self.is_over(SCAN_SECONDS) || outcome.found >= SCAN_TRANSFERS {
+        let mut scans = pin!(in_order(self.watcher.source, scans));
+        loop {
+            let next = self.before(SCAN_SECONDS, scans.next()).await;
+            let is_over = self.is_over(SCAN_SECONDS) || outcome.found >= SCAN_TRANSFERS;
+            let Some(next) = next.filter(|_| !is_over) else {
+                // What moved on is not held up, however slowly it moves.
+                let is_held = outcome.scanned == 0 && cursor.height < last;
+                outcome.held = is_held.then(|| Held::by_time(cursor.height.saturating_add(1)));
                 break;
-            }
-            let Some(scanned) = self.next_block(cursor, list, height, scanned).await else { break };
+            };
+            let Some((height, scanned)) = next else { break };
+            let scanned = match self.next_block(cursor, list, height, scanned).await {
+                Ok(scanned) => scanned,
+                Err(held) => {
+                    outcome.held = Some(held);
+                    break;
+                }
+            };
             let header = scanned.header;
             let noted = ahead.iter().filter(|noted| noted.block.height == height);
             let (same, other): (Vec<_>, Vec<_>) =
@@ -291,18 +315,21 @@ impl<S: Source> Run<'_, S> {
         list: &WatchList,
         height: u64,
         scanned: Result<ScannedBlock<Code>, RpcError>,
-    ) -> Option<ScannedBlock<Code>> {
+    ) -> Result<ScannedBlock<Code>, Held> {
         let scanned = match scanned {
             Ok(_) | Err(RpcError::Moved(_) | RpcError::Missing(_)) => scanned,
-            Err(_) => self.before(SCAN_SECONDS, self.watcher.source.scan(height, list)).await?,
+            Err(_) => {
+                let again = self.before(SCAN_SECONDS, self.watcher.source.scan(height, list)).await;
+                again.ok_or_else(|| Held::by_time(height))?
+            }
         };
         match scanned {
+            Ok(scanned) if cursor.is_parent_of(&scanned.header) => Ok(scanned),
             // A block that does not follow: the chain moved under us, and the next run finds the fork.
-            Ok(scanned) => cursor.is_parent_of(&scanned.header).then_some(scanned),
-            Err(RpcError::Moved(_) | RpcError::Missing(_)) => None,
+            Ok(_) => Err(Held::by_parent(height)),
             Err(error) => {
                 self.tell_unread(height, &error);
-                None
+                Err(Held::by(height, &error))
             }
         }
     }
@@ -310,6 +337,9 @@ impl<S: Source> Run<'_, S> {
     /// A node that has forgotten a block never tells it: that is the operator's to mend, and no matter of time.
     fn tell_unread(&self, height: u64, error: &RpcError) {
         let chain = &self.watcher.chain.id;
+        if matches!(error, RpcError::Moved(_) | RpcError::Missing(_)) {
+            return;
+        }
         if error.is_pruned() {
             tracing::error!(
                 %chain, height, %error,
@@ -382,6 +412,20 @@ impl<S: Source> Run<'_, S> {
 /// Whether a block that was read again is the one that was scanned, as far as that is still known.
 fn is_ours(cursor: &Cursor, header: &Header) -> bool {
     cursor.hash_at(header.number).is_none_or(|hash| hash == follow::kept(header.hash))
+}
+
+/// The answers in the order of their questions, of which so many are under way as the node takes just then.
+fn in_order<F: Future>(
+    source: &impl Source,
+    questions: impl Iterator<Item = F>,
+) -> impl Stream<Item = F::Output> {
+    let under_way = (questions, FuturesOrdered::new());
+    stream::unfold(under_way, move |(mut questions, mut open)| async move {
+        let more = source.at_once().min(SCANS_AT_ONCE).saturating_sub(open.len());
+        open.extend(questions.by_ref().take(more));
+        let answer = open.next().await?;
+        Some((answer, (questions, open)))
+    })
 }
 
 /// Whether a block is part of the chain; `None` where the node did not say. A node that has none there says nothing

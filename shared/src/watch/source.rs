@@ -49,6 +49,10 @@ pub trait Source {
     fn unspent(&self, _outputs: &[OutPoint]) -> impl Future<Output = Result<Option<Vec<bool>>, RpcError>> {
         async { Ok(None) }
     }
+    /// How many questions the node should be asked at once, by what it said lately.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
     /// How many blocks were scanned, since this was last asked, in which some money could not be looked for.
     fn take_unchecked(&self) -> u64 {
         0

@@ -13,6 +13,7 @@ mod histories;
 mod meanwhile;
 mod nodes;
 mod outside;
+mod pace;
 mod reconciling;
 mod recovery;
 mod refunds;

@@ -14,6 +14,7 @@ mod later;
 mod money;
 mod networks;
 mod nodes;
+mod pace;
 mod recovery;
 mod refunds;
 mod reorganisation;

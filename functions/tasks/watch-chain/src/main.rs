@@ -76,6 +76,11 @@ async fn run(app: &App, watched: &Watched) -> Result<Outcome, Error> {
 /// no alarm more.
 fn tell(app: &App, chain: &Chain, outcome: &Outcome, (unchecked, uncompared): (u64, usize)) {
     let uncompared = u64::try_from(uncompared).unwrap_or(u64::MAX);
+    if let Some(held) = &outcome.held {
+        metric::count("HeldBlocks", None, app.clock);
+        let dimensions = [("Chain", chain.id.as_str()), ("Reason", held.reason)];
+        metric::count_by("HeldBlocks", &dimensions, app.clock);
+    }
     for dimension in [Some(("Chain", chain.id.as_str())), None] {
         metric::seconds("WatcherLagSeconds", outcome.lag_seconds, dimension, app.clock);
         if outcome.node_behind {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bitcoin::Txid;
 use tokio::sync::{Mutex, OnceCell};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::block::{Block, BlockError};
 use super::network::Network;
@@ -61,6 +61,12 @@ impl Node {
         Ok(Node { rpc: BitcoinRpc::new(url)?, right_network, waiting })
     }
 
+    /// The same node, for tests that should not take seconds.
+    #[cfg(test)]
+    fn in_haste(self) -> Node {
+        Node { rpc: self.rpc.in_haste(), ..self }
+    }
+
     /// Asked about the coins of `chain`, on whose network the node must be.
     pub fn on<'a>(&'a self, chain: &'a Chain, network: Network) -> NodeOn<'a> {
         NodeOn { node: self, chain, network }
@@ -89,10 +95,10 @@ impl NodeOn<'_> {
         let began = Instant::now();
         let mut open: Vec<&[Txid]> = new.chunks(BATCH).rev().collect();
         while let Some(names) = open.pop() {
-            if began.elapsed() >= LOOK_TIME {
-                return;
-            }
-            match (self.node.rpc.transactions(names).await, names) {
+            // A node that is asked too much may want to be waited for longer than there is time.
+            let left = LOOK_TIME.saturating_sub(began.elapsed());
+            let Ok(told) = timeout(left, self.node.rpc.transactions(names)).await else { return };
+            match (told, names) {
                 (Ok(transactions), names) => self.keep(waiting, names, transactions, list),
                 (Err(error), [one]) if is_its_own_fault(&error) => {
                     tracing::warn!(chain = %self.chain.id, %one, %error, "a waiting transaction was not looked at");
@@ -157,6 +163,10 @@ impl Source for NodeOn<'_> {
         self.node.rpc.unspent(outputs).await.map(Some)
     }
 
+    fn at_once(&self) -> usize {
+        self.node.rpc.at_once()
+    }
+
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {
         self.node.rpc.mempool().await.map(Some)
     }
@@ -181,6 +191,7 @@ fn is_its_own_fault(error: &RpcError) -> bool {
         | RpcError::Address
         | RpcError::Transport(_)
         | RpcError::Status(_)
+        | RpcError::Paused(_)
         | RpcError::Node { .. }
         | RpcError::Missing(_)
         | RpcError::Moved(_)

@@ -61,6 +61,17 @@ impl BitcoinRpc {
         JsonRpc::new(url).map(BitcoinRpc)
     }
 
+    /// The same node, for tests that should not take seconds.
+    #[cfg(test)]
+    pub(super) fn in_haste(self) -> BitcoinRpc {
+        BitcoinRpc(self.0.in_haste())
+    }
+
+    /// How many questions this node should be asked at once.
+    pub fn at_once(&self) -> usize {
+        self.0.at_once()
+    }
+
     /// The hash of block 0, by which networks are told apart, as people write it.
     pub async fn genesis(&self) -> Result<String, RpcError> {
         self.0.call(BLOCK_HASH, json!([0])).await

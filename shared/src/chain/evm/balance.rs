@@ -11,6 +11,7 @@ use super::block::{Amount, Block, Receipt, Tx};
 use super::rpc::{Rpc, RpcError};
 use crate::chain::address::EvmAddress;
 use crate::chain::block::Hash256;
+use crate::chain::rpc::{Limit, limit};
 use crate::chain::{Asset, Chain, CoinId};
 use crate::money::Units;
 
@@ -139,6 +140,8 @@ impl Rpc {
             let somebody = EvmAddress([0; 20]);
             match self.run(NO_BLOCK, BALANCES, std::iter::once(&somebody), 1).await {
                 Ok(_) => Ok(false),
+                // Who is asked too much says nothing of its blocks.
+                Err(error) if limit(&error) == Some(Limit::Pace) => Err(error),
                 Err(RpcError::Node { .. } | RpcError::Shape(_)) => Ok(true),
                 Err(error) => Err(error),
             }

@@ -12,7 +12,8 @@ use super::rpc::{Rpc, RpcError};
 use super::scan::{Scanned, contracts, native_coin, payouts, scan, unexplained};
 use super::trace;
 use crate::chain::address::EvmAddress;
-use crate::chain::block::{Found, Hash256, Header, ScannedBlock};
+use crate::chain::block::{Found, Hash256, ScannedBlock};
+use crate::chain::rpc::{Limit, limit};
 use crate::chain::{Chain, Coin, Internal};
 use crate::money::Units;
 
@@ -23,6 +24,8 @@ pub struct Wanted<'a, L> {
     pub lookup: L,
     /// Addresses to which refunds are to go.
     pub destinations: &'a BTreeSet<EvmAddress>,
+    /// All of both, where they are few enough to be named to a node.
+    pub receivers: Option<&'a [EvmAddress]>,
     /// Those of the watched whose balances are compared, on a chain that compares balances.
     pub compared: &'a [EvmAddress],
 }
@@ -95,11 +98,12 @@ pub async fn scan_block<T, L: Fn(&EvmAddress) -> Option<T>>(
     if expected.is_some_and(|expected| expected != header.hash) {
         return Err(RpcError::Moved(number));
     }
-    let logs = rpc.transfer_logs(header.hash, &contracts(chain)).await?;
+    let logs = rpc.transfers(&block, &contracts(chain), wanted.receivers).await?;
     let asked = Asked { rpc, chain, block: &block };
     let native = asked.native(wanted).await?;
     let mut scanned = scan(chain, &native.sent, &logs, &wanted.lookup);
     scanned.found.extend(native.appeared);
+    rpc.forget_receipts(header.hash);
     let payouts = payouts(chain, &native.sent, &logs, wanted.destinations);
     let Scanned { found, unreadable } = scanned;
     let block = ScannedBlock { header, found, unreadable, spent: Vec::new(), payouts };
@@ -175,18 +179,8 @@ impl Asked<'_> {
 
     /// Receipts of transactions of this very block, in their order.
     async fn receipts(&self, txs: &[Hash256]) -> Result<Vec<Receipt>, RpcError> {
-        let Header { number, hash, .. } = self.block.header;
-        let all = if txs.len() > 1 { self.rpc.block_receipts(hash).await? } else { None };
-        let mut receipts = Vec::new();
-        for tx in txs {
-            let receipt = match &all {
-                Some(all) => all.iter().find(|receipt| receipt.tx == *tx).copied(),
-                None => self.rpc.receipt(*tx).await?,
-            };
-            let here = receipt.filter(|receipt| receipt.block_hash == hash && receipt.tx == *tx);
-            receipts.push(here.ok_or(RpcError::Moved(number))?);
-        }
-        Ok(receipts)
+        let told = self.rpc.told(&self.block.header, txs).await?;
+        Ok(told.into_iter().map(|told| told.receipt).collect())
     }
 
     /// All native money that moved, by the node's traces, or why that is not known.
@@ -270,7 +264,8 @@ impl Asked<'_> {
             Ok(answer) => return Ok(Ok(answer)),
             Err(error) => error,
         };
-        if matches!(error, RpcError::Transport(_) | RpcError::Status(_)) {
+        let is_pace = limit(&error) == Some(Limit::Pace);
+        if is_pace || matches!(error, RpcError::Transport(_) | RpcError::Status(_)) {
             self.rpc.header(self.block.header.number).await?;
         }
         match refusal::lasts(&error) {

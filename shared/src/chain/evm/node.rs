@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::balance::coin_balances;
 use super::fetch::{Blind, Inside, Read, Wanted, scan_block};
+use super::logs::MAX_RECEIVERS;
 use super::patience::Patience;
 use super::rpc::{Rpc, RpcError};
 use crate::chain::address::{AddressKey, EvmAddress};
@@ -47,6 +48,12 @@ impl Node {
             patience: Patience::default(),
             unchecked: AtomicU64::new(0),
         })
+    }
+
+    /// The same node, for tests that should not take seconds.
+    #[cfg(test)]
+    fn in_haste(self) -> Node {
+        Node { rpc: self.rpc.in_haste(), ..self }
     }
 
     /// Asked about the coins of `chain`, whose id (EIP-155) the node must have.
@@ -87,6 +94,14 @@ impl NodeOn<'_> {
     }
 }
 
+/// Everybody to whom money is looked for, if they are few enough to be named to a node.
+fn receivers(list: &WatchList, destinations: &BTreeSet<EvmAddress>) -> Option<Vec<EvmAddress>> {
+    let watched = list.addresses().map(|AddressKey(bytes)| EvmAddress(bytes));
+    let all: Vec<EvmAddress> =
+        watched.chain(destinations.iter().copied()).take(MAX_RECEIVERS.saturating_add(1)).collect();
+    (all.len() <= MAX_RECEIVERS).then_some(all)
+}
+
 impl Source for NodeOn<'_> {
     async fn tip(&self) -> Result<Header, RpcError> {
         self.node.right_network.get_or_try_init(|| self.check_network()).await?;
@@ -113,7 +128,13 @@ impl Source for NodeOn<'_> {
         let lookup = |address: &EvmAddress| list.code(&AddressKey(address.0));
         let accounts = list.destinations().filter_map(|to| <[u8; 20]>::try_from(to).ok());
         let destinations: BTreeSet<EvmAddress> = accounts.map(EvmAddress).collect();
-        let wanted = Wanted { lookup, destinations: &destinations, compared: &compared };
+        let receivers = receivers(list, &destinations);
+        let wanted = Wanted {
+            lookup,
+            destinations: &destinations,
+            receivers: receivers.as_deref(),
+            compared: &compared,
+        };
         let read = scan_block(&self.node.rpc, self.chain, height, None, &wanted).await?;
         self.take(read, list)
     }
@@ -143,6 +164,10 @@ impl Source for NodeOn<'_> {
             nonces.push(self.node.rpc.nonce(block.hash, EvmAddress(*address)).await?);
         }
         Ok(Some(nonces))
+    }
+
+    fn at_once(&self) -> usize {
+        self.node.rpc.at_once()
     }
 
     fn take_unchecked(&self) -> u64 {

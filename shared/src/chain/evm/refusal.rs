@@ -1,6 +1,7 @@
 //! Whether a node that does not answer a heavy question will answer it in a minute.
 
 use super::rpc::RpcError;
+use crate::chain::rpc::{Limit, limit};
 
 /// JSON-RPC's codes of what is no question to this node: EIP-1474's, and that of a program that fails.
 const NO_QUESTION: [i64; 5] = [-32600, -32601, -32602, -32004, 3];
@@ -34,12 +35,16 @@ pub(super) enum Lasts {
 /// What is not known for lasting is taken for passing: that costs a wait that has an end, and the other way round it costs
 /// money of payers.
 pub(super) fn lasts(error: &RpcError) -> Option<Lasts> {
+    // Whoever is asked too much answers later, whatever else its words speak of.
+    if limit(error) == Some(Limit::Pace) {
+        return Some(Lasts::Awhile);
+    }
     let forever = match error {
         RpcError::Node { code, message, .. } => NO_QUESTION.contains(code) || is_gone(message),
         RpcError::Status(status) => *status < 500 && !PASSING_STATUSES.contains(status),
         RpcError::TooLarge(_) => true,
         // Some answer `0x` about a block that they do not have.
-        RpcError::Shape(_) | RpcError::Transport(_) => false,
+        RpcError::Shape(_) | RpcError::Transport(_) | RpcError::Paused(_) => false,
         RpcError::Network { .. }
         | RpcError::Address
         | RpcError::Missing(_)

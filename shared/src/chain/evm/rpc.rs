@@ -9,26 +9,37 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::belief::Known;
-use super::block::{Hash256, Header, Log, Receipt};
-use super::scan::TRANSFER_EVENT;
-use super::wire::{RawHeader, RawLog, RawPlace, RawReceipt, quantity};
+use super::block::{Hash256, Header};
+use super::receipts::Kept;
+use super::wire::{RawHeader, RawPlace, quantity};
 use crate::chain::address::EvmAddress;
 use crate::chain::rpc::JsonRpc;
 pub use crate::chain::rpc::RpcError;
 
 /// A way to one node.
 #[derive(Clone, Debug)]
-pub struct Rpc(pub(super) JsonRpc, pub(super) Arc<Known>);
+pub struct Rpc(pub(super) JsonRpc, pub(super) Arc<Known>, pub(super) Kept);
 
 impl Rpc {
     /// Checks the URL; nothing is connected yet.
     pub fn new(url: &str) -> Result<Rpc, RpcError> {
-        Ok(Rpc(JsonRpc::new(url)?, Arc::default()))
+        Ok(Rpc(JsonRpc::new(url)?, Arc::default(), Kept::default()))
+    }
+
+    /// The same node, for tests that should not take seconds.
+    #[cfg(test)]
+    pub(super) fn in_haste(self) -> Rpc {
+        Rpc(self.0.in_haste(), self.1, self.2)
+    }
+
+    /// How many questions this node should be asked at once.
+    pub fn at_once(&self) -> usize {
+        self.0.at_once()
     }
 
     /// The same node, asked once and for no longer than this.
     pub(super) fn once_within(&self, patience: Duration) -> Rpc {
-        Rpc(self.0.once_within(patience), Arc::clone(&self.1))
+        Rpc(self.0.once_within(patience), Arc::clone(&self.1), self.2.clone())
     }
 
     /// The network that the node is on (EIP-155).
@@ -61,52 +72,11 @@ impl Rpc {
         }
     }
 
-    /// What became of the transaction; `None` while no block of the best chain holds it.
-    pub async fn receipt(&self, tx: Hash256) -> Result<Option<Receipt>, RpcError> {
-        const METHOD: &str = "eth_getTransactionReceipt";
-        let raw: Option<RawReceipt> = self.0.call(METHOD, json!([tx.to_string()])).await?;
-        raw.map(|raw| raw.check().ok_or(RpcError::Shape(METHOD))).transpose()
-    }
-
     /// The height of the block that holds a transaction, by its name as people write it; `None` while none does.
     pub async fn height_of(&self, tx_id: &str) -> Result<Option<u64>, RpcError> {
         const METHOD: &str = "eth_getTransactionReceipt";
         let raw: Option<RawPlace> = self.0.call(METHOD, json!([tx_id])).await?;
         raw.map(|raw| quantity(&raw.block_number).ok_or(RpcError::Shape(METHOD))).transpose()
-    }
-
-    /// What became of all transactions of the block of that hash; `None` when the node does not tell of so many at once.
-    pub async fn block_receipts(&self, block_hash: Hash256) -> Result<Option<Vec<Receipt>>, RpcError> {
-        const METHOD: &str = "eth_getBlockReceipts";
-        let raw: Option<Vec<RawReceipt>> = match self.0.call(METHOD, json!([block_hash.to_string()])).await {
-            Err(RpcError::Node { .. } | RpcError::TooLarge(_)) => return Ok(None),
-            receipts => receipts?,
-        };
-        let check = |all: Vec<RawReceipt>| all.iter().map(RawReceipt::check).collect::<Option<Vec<_>>>();
-        raw.map(|all| check(all).ok_or(RpcError::Shape(METHOD))).transpose()
-    }
-
-    /// The Transfer events of these contracts in the block of that hash: asked by hash, they are of no other fork. Those
-    /// that are too many for one answer are asked for contract by contract.
-    pub async fn transfer_logs(
-        &self,
-        block_hash: Hash256,
-        contracts: &[EvmAddress],
-    ) -> Result<Vec<Log>, RpcError> {
-        // To a node, no contract means every contract.
-        if contracts.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.logs_of(block_hash, contracts).await {
-            Err(RpcError::TooLarge(_)) if contracts.len() > 1 => {
-                let mut logs = Vec::new();
-                for contract in contracts {
-                    logs.extend(self.logs_of(block_hash, std::slice::from_ref(contract)).await?);
-                }
-                Ok(logs)
-            }
-            logs => logs,
-        }
     }
 
     /// How many transactions an address has sent up to the block of that hash; delegations of its code (EIP-7702) count too.
@@ -115,19 +85,6 @@ impl Rpc {
         let at = json!({ "blockHash": block_hash.to_string() });
         let nonce: String = self.0.call(METHOD, json!([address.to_lower_hex(), at])).await?;
         quantity(&nonce).ok_or(RpcError::Shape(METHOD))
-    }
-
-    async fn logs_of(&self, block_hash: Hash256, contracts: &[EvmAddress]) -> Result<Vec<Log>, RpcError> {
-        const METHOD: &str = "eth_getLogs";
-        let contracts: Vec<String> = contracts.iter().map(EvmAddress::to_lower_hex).collect();
-        let filter = json!({
-            "blockHash": block_hash.to_string(),
-            "address": contracts,
-            "topics": [TRANSFER_EVENT.to_string()],
-        });
-        let raw: Vec<RawLog> = self.0.call(METHOD, json!([filter])).await?;
-        let logs = raw.iter().map(|log| log.check(block_hash)).collect::<Option<_>>();
-        logs.ok_or(RpcError::Shape(METHOD))
     }
 
     async fn header_at(&self, height: &str) -> Result<Option<Header>, RpcError> {

@@ -2,10 +2,13 @@
 
 use bitcoin::hex::FromHex;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::block::{Amount, Block, Hash256, Header, Log, Receipt, Tx};
 use super::bloom::Bloom;
 use super::envelope::{Envelope, Face};
+use super::receipts::Told;
+use super::scan::TRANSFER_EVENT;
 use crate::moment::Timestamp;
 use crate::money::Units;
 
@@ -124,6 +127,8 @@ pub(super) struct RawReceipt {
     kind: Option<String>,
     fee_currency: Option<String>,
     fee_payer: Option<String>,
+    /// Read only where events are: nodes that number or shape them in their own way still tell who paid.
+    logs: Option<Box<RawValue>>,
 }
 
 impl RawReceipt {
@@ -136,6 +141,20 @@ impl RawReceipt {
         let (tx, block_hash) = (word(&self.transaction_hash)?, word(&self.block_hash)?);
         let fee = if self.is_paid_otherwise() { None } else { Some(self.fee()?) };
         Some(Receipt { tx, block_hash, succeeded, fee })
+    }
+
+    /// The same with the movements of tokens that it tells of.
+    pub(super) fn told(&self) -> Option<Told> {
+        let receipt = self.check()?;
+        let transfers = self.transfers(receipt.tx, receipt.block_hash);
+        Some(Told { receipt, transfers })
+    }
+
+    fn transfers(&self, tx: Hash256, block_hash: Hash256) -> Option<Vec<Log>> {
+        let raw: Vec<RawLog> = serde_json::from_str(self.logs.as_deref()?.get()).ok()?;
+        let event = TRANSFER_EVENT.to_string();
+        let transfers = raw.iter().filter(|log| log.topics.first() == Some(&event));
+        transfers.map(|log| log.check(block_hash).filter(|log| log.tx == tx)).collect()
     }
 
     fn is_paid_otherwise(&self) -> bool {

@@ -64,7 +64,7 @@ async fn serve(fake: FakeNode) -> (Node, Arc<Mutex<FakeNode>>) {
         async move { answer }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let node = Node::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let node = Node::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap().in_haste();
     tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
     (node, fake)
 }

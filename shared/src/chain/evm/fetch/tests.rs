@@ -34,7 +34,7 @@ async fn node(receipt: Value) -> (Rpc, Arc<Mutex<Vec<String>>>) {
         async move { json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string() }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap().in_haste();
     tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
     (rpc, asked)
 }
@@ -66,7 +66,7 @@ async fn scan_it(rpc: &Rpc, expected: Option<u8>, ours: &[EvmAddress]) -> Result
     let chains = Chains::parse(&chains).unwrap();
     let expected = expected.map(|byte| Hash256([byte; 32]));
     let lookup = |address: &EvmAddress| ours.contains(address).then_some(());
-    let wanted = Wanted { lookup, destinations: &BTreeSet::new(), compared: &[] };
+    let wanted = Wanted { lookup, destinations: &BTreeSet::new(), receivers: None, compared: &[] };
     let read = scan_block(rpc, chains.iter().next().unwrap(), 5, expected, &wanted).await?;
     Ok(read.block.found.iter().map(|found| found.units.0).collect())
 }
@@ -114,7 +114,7 @@ async fn answering(answer: Answer) -> Rpc {
         async move { (axum::http::StatusCode::from_u16(status).unwrap(), body) }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let rpc = Rpc::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap().in_haste();
     tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
     rpc
 }
@@ -139,7 +139,7 @@ async fn look_inside(rpc: &Rpc, internal: &str) -> Result<(Vec<u128>, bool), Rpc
     );
     let chains = Chains::parse(&chains).unwrap();
     let lookup = |address: &EvmAddress| (*address == OURS).then_some(());
-    let wanted = Wanted { lookup, destinations: &BTreeSet::new(), compared: &[OURS] };
+    let wanted = Wanted { lookup, destinations: &BTreeSet::new(), receivers: None, compared: &[OURS] };
     let read = scan_block(rpc, chains.iter().next().unwrap(), 5, None, &wanted).await?;
     Ok((read.block.found.iter().map(|found| found.units.0).collect(), read.is_whole()))
 }

@@ -102,7 +102,7 @@ impl World {
             async move { (StatusCode::from_u16(status).unwrap(), body) }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let node = Node::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let node = Node::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap().in_haste();
         tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
         let chains = format!(
             r#"[{{"chain":"ethereum","family":"evm","chain_id":1,"test_chain_id":11155111,"internal":"{internal}",

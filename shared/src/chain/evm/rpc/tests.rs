@@ -12,8 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::balance::changes;
-use super::super::block::Amount;
+use super::super::block::{Amount, Tx};
+use super::super::scan::TRANSFER_EVENT;
 use super::*;
+use crate::chain::address::EvmAddress;
 use crate::chain::evm::block::Block;
 use crate::chain::rpc::{ATTEMPTS, MAX_MESSAGE_CHARS, MAX_REPLY_BYTES};
 use crate::moment::Timestamp;
@@ -51,7 +53,7 @@ impl Node {
     }
 
     fn rpc(&self) -> Rpc {
-        Rpc::new(&self.url).unwrap()
+        Rpc::new(&self.url).unwrap().in_haste()
     }
 
     fn calls(&self) -> usize {
@@ -92,6 +94,17 @@ fn log(block_hash: Hash256) -> Value {
     })
 }
 
+fn header() -> Header {
+    Header { number: 5, hash: hash(1), parent_hash: hash(2), timestamp: Timestamp(0) }
+}
+
+/// A block of one transaction.
+fn one_block() -> Block {
+    let (hash, from) = (hash(3), EvmAddress([7; 20]));
+    let transactions = vec![Tx { hash, from, to: None, value: Amount::Exact(Units(0)), input: Vec::new() }];
+    Block { header: header(), transactions, bloom: None }
+}
+
 /// The error and everything that a log of its whole chain would show.
 fn shown(error: &RpcError) -> String {
     let mut shown = format!("{error} {error:?}");
@@ -123,10 +136,10 @@ async fn the_url_of_the_node_is_never_shown() {
 
 #[tokio::test]
 async fn a_refusal_is_told_in_the_nodes_words_and_not_tried_again() {
-    for status in [200, 400, 429] {
-        let node = Node::with_error(status, -32005, &"limit ".repeat(100)).await;
+    for status in [200, 400, 500] {
+        let node = Node::with_error(status, -32000, &"no such block ".repeat(100)).await;
         match node.rpc().tip().await {
-            Err(RpcError::Node { method: "eth_getBlockByNumber", code: -32005, message }) => {
+            Err(RpcError::Node { method: "eth_getBlockByNumber", code: -32000, message }) => {
                 assert_eq!(message.chars().count(), MAX_MESSAGE_CHARS);
             }
             other => panic!("{other:?}"),
@@ -137,7 +150,7 @@ async fn a_refusal_is_told_in_the_nodes_words_and_not_tried_again() {
 
 #[tokio::test]
 async fn a_status_that_is_no_reply_is_an_error_and_not_tried_again() {
-    for (status, body) in [(302, "{}"), (403, "<html>"), (500, ""), (503, r#"{"result":"0x1"}"#)] {
+    for (status, body) in [(302, "{}"), (403, "<html>"), (500, ""), (502, r#"{"result":"0x1"}"#)] {
         let node = Node::saying(status, body).await;
         let refused = node.rpc().chain_id().await;
         assert!(matches!(refused, Err(RpcError::Status(told)) if told == status), "{refused:?}");
@@ -200,10 +213,13 @@ async fn what_is_not_there_is_none() {
     let rpc = Node::with_result(Value::Null).await.rpc();
     assert_eq!(rpc.header(5).await.unwrap(), None);
     assert_eq!(rpc.block(5).await.unwrap(), None);
-    assert_eq!(rpc.receipt(hash(1)).await.unwrap(), None);
+    assert!(matches!(rpc.told(&header(), &[hash(3)]).await, Err(RpcError::Moved(5))));
     assert_eq!(rpc.finalized().await.unwrap(), None);
     assert!(matches!(rpc.tip().await, Err(RpcError::Shape(_))));
-    assert!(matches!(rpc.transfer_logs(hash(1), &[EvmAddress([1; 20])]).await, Err(RpcError::Shape(_))));
+    assert!(matches!(
+        rpc.transfers(&one_block(), &[EvmAddress([1; 20])], None).await,
+        Err(RpcError::Moved(5))
+    ));
 }
 
 #[tokio::test]
@@ -236,14 +252,14 @@ async fn a_block_of_another_height_is_refused() {
 #[tokio::test]
 async fn r22_a_log_of_another_block_is_refused() {
     let rpc = Node::with_result(json!([log(hash(1)), log(hash(2))])).await.rpc();
-    let logs = rpc.transfer_logs(hash(1), &[EvmAddress([1; 20])]).await;
-    assert!(matches!(logs, Err(RpcError::Shape("eth_getLogs"))), "{logs:?}");
+    let logs = rpc.transfers(&one_block(), &[EvmAddress([1; 20])], None).await;
+    assert!(matches!(logs, Err(RpcError::Shape(_))), "{logs:?}");
 }
 
 #[tokio::test]
 async fn a_log_is_read_whole() {
     let rpc = Node::with_result(json!([log(hash(1))])).await.rpc();
-    let logs = rpc.transfer_logs(hash(1), &[EvmAddress([1; 20])]).await.unwrap();
+    let logs = rpc.transfers(&one_block(), &[EvmAddress([1; 20])], None).await.unwrap();
     let [log] = logs.as_slice() else { panic!("{logs:?}") };
     assert_eq!(log.contract.to_lower_hex(), "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed");
     assert_eq!(
@@ -256,7 +272,7 @@ async fn a_log_is_read_whole() {
 #[tokio::test]
 async fn without_contracts_no_logs_are_asked_for() {
     let node = Node::saying(500, "").await;
-    assert_eq!(node.rpc().transfer_logs(hash(1), &[]).await.unwrap(), []);
+    assert_eq!(node.rpc().transfers(&one_block(), &[], None).await.unwrap(), []);
     assert_eq!(node.calls(), 0);
 }
 
@@ -294,8 +310,8 @@ async fn a_transaction_that_makes_a_contract_pays_nobody() {
 async fn a_receipt_says_success_only_with_status_one() {
     for (status, succeeded) in [("0x1", Some(true)), ("0x0", Some(false)), ("0x2", None), ("", None)] {
         let receipt = receipt(status, &json!({}));
-        let read = Node::with_result(receipt).await.rpc().receipt(hash(3)).await;
-        assert_eq!(read.ok().flatten().map(|receipt| receipt.succeeded), succeeded, "{status}");
+        let read = Node::with_result(receipt).await.rpc().told(&header(), &[hash(3)]).await;
+        assert_eq!(read.ok().map(|told| told[0].receipt.succeeded), succeeded, "{status}");
     }
 }
 
@@ -312,17 +328,7 @@ async fn a_fee_is_all_that_a_network_takes() {
         (json!({ "effectiveGasPrice": "0x2", "feePayer": hash(3).to_string()[..42] }), None),
     ];
     for (more, fee) in cases {
-        let read = Node::with_result(receipt("0x0", &more)).await.rpc().receipt(hash(3)).await;
-        assert_eq!(read.unwrap().unwrap().fee, fee.map(Units));
+        let read = Node::with_result(receipt("0x0", &more)).await.rpc().told(&header(), &[hash(3)]).await;
+        assert_eq!(read.unwrap()[0].receipt.fee, fee.map(Units));
     }
-}
-
-#[tokio::test]
-async fn a_node_that_has_no_receipts_of_a_block_is_asked_for_single_ones() {
-    let all =
-        Node::with_result(json!([receipt("0x1", &json!({}))])).await.rpc().block_receipts(hash(1)).await;
-    assert_eq!(all.unwrap().unwrap().len(), 1);
-    let refused = Node::with_error(200, -32601, "no such method").await.rpc().block_receipts(hash(1)).await;
-    assert_eq!(refused.unwrap(), None);
-    assert!(Node::saying(500, "").await.rpc().block_receipts(hash(1)).await.is_err());
 }
