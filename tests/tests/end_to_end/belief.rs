@@ -194,3 +194,46 @@ async fn a6_transfers_count_however_a_node_numbers_logs() {
         live.end().await;
     }
 }
+
+#[tokio::test]
+async fn a5_events_that_a_node_keeps_back_are_found_by_the_blocks_filter() {
+    let empty = |times: u64, kept_back: u64| (times <= kept_back).then(|| json!([]));
+    for (is_old, kept_back) in [(false, 1), (true, 1), (true, u64::MAX)] {
+        let Some((live, code, quoted)) = waiting("none", "49.99", is_old).await else { return };
+        live.proxy.change("eth_getLogs", move |question, _| empty(question.times, kept_back));
+        let tx = live.send(&quoted, quoted.units).await;
+        live.confirm().await;
+        assert_paid_once(&live, &code, 49.99, &tx).await;
+        live.end().await;
+    }
+}
+
+/// One of several events of a block is not told, of a transaction that says nothing of whom it pays; and the block waits for
+/// receipts that are refused for two runs.
+#[tokio::test]
+async fn a5_a_list_of_events_that_is_short_waits_for_receipts() {
+    for is_old in [false, true] {
+        let Some((live, code, quoted)) = waiting("none", "23", is_old).await else { return };
+        let ours = quoted.address.trim_start_matches("0x").to_lowercase();
+        live.proxy.change("eth_getLogs", move |_, mut logs| {
+            logs.as_array_mut()?
+                .retain(|log| !log["topics"][2].as_str().is_some_and(|to| to.ends_with(&ours)));
+            Some(logs)
+        });
+        let refusals = ["eth_getBlockReceipts", "eth_getTransactionReceipt"]
+            .map(|method| live.proxy.always(method, Says::Error(-32000, "indexing is in progress")));
+        let stranger = "0x9999999999999999999999999999999999999999";
+        let calls = [Call::token(&live.token, stranger, 5), live.call(&quoted, quoted.units)];
+        let tx = live.anvil.send(calls).await.remove(1);
+        live.anvil.mine(3).await;
+        for _ in 0..2 {
+            assert_eq!(live.look().await["ethereum"]["caught_up"], false);
+        }
+        for refusal in refusals {
+            live.proxy.remove(refusal);
+        }
+        live.watch().await;
+        assert_paid_once(&live, &code, 23.0, &tx).await;
+        live.end().await;
+    }
+}

@@ -8,12 +8,14 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::block::Block;
+use super::doubt::ONE_IN;
+use super::patience::Patience;
 use super::rpc::{Rpc, RpcError};
 use super::trie::{EMPTY_ROOT, ordered_root};
 use super::wire::{RawBlock, RawTx, quantity};
@@ -39,6 +41,10 @@ pub(super) struct Known {
     roots_fail: AtomicBool,
     /// Whether the node answers about the block that it is asked about.
     pub(super) knows_its_blocks: OnceCell<bool>,
+    /// How long blocks wait for their events.
+    pub(super) events: Patience,
+    /// Hints of full filters since one was followed.
+    hints: AtomicU32,
 }
 
 /// What a list is worth beside its header.
@@ -142,6 +148,12 @@ impl Rpc {
 }
 
 impl Known {
+    /// Whether a hint of a filter that is so full that it gives one in most blocks is followed: the first one is, and then
+    /// one of [`ONE_IN`].
+    pub(super) fn may_look_closer(&self) -> bool {
+        self.hints.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_IN)
+    }
+
     /// The root of nothing is the same on many networks, and proves little.
     fn saw_proof(&self, block: &Block) {
         if !block.transactions.is_empty() {
@@ -150,7 +162,7 @@ impl Known {
     }
 }
 
-fn contradicts(number: u64, what: &'static str) -> RpcError {
+pub(super) fn contradicts(number: u64, what: &'static str) -> RpcError {
     RpcError::Contradicts { number, what }
 }
 

@@ -24,14 +24,36 @@ impl Bloom {
 
     /// That of these logs.
     pub fn of<'a>(logs: impl IntoIterator<Item = &'a Log>) -> Bloom {
+        let items = |log: &'a Log| {
+            let topics = log.topics.iter().map(|topic| topic.0.as_slice());
+            std::iter::once(log.contract.0.as_slice()).chain(topics)
+        };
+        Bloom::of_items(logs.into_iter().flat_map(items))
+    }
+
+    /// That of contracts and topics.
+    pub fn of_items<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Bloom {
         let mut bloom = Bloom([0; BYTES]);
-        for log in logs {
-            bloom.add(&log.contract.0);
-            for topic in &log.topics {
-                bloom.add(&topic.0);
-            }
+        for item in items {
+            bloom.add(item);
         }
         bloom
+    }
+
+    /// That of several blocks or transactions together.
+    pub fn union<'a>(all: impl IntoIterator<Item = &'a Bloom>) -> Bloom {
+        let mut union = Bloom([0; BYTES]);
+        for bloom in all {
+            for (byte, more) in union.0.iter_mut().zip(bloom.0) {
+                *byte |= more;
+            }
+        }
+        union
+    }
+
+    /// Whether everything that is in the other one is in this one.
+    pub fn covers(&self, other: &Bloom) -> bool {
+        self.0.iter().zip(other.0).all(|(byte, other)| other & !byte == 0)
     }
 
     /// Whether a log of the block may be about a contract (its address), or have a topic.

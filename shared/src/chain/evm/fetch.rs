@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::balance::{Change, PATIENCE, changes};
 use super::block::{Amount, Block, Receipt, Sent, Tx};
+use super::doubt::Sought;
 use super::refusal::{self, Lasts};
 use super::rpc::{Rpc, RpcError};
 use super::scan::{Scanned, contracts, native_coin, payouts, scan, unexplained};
@@ -98,7 +99,10 @@ pub async fn scan_block<T, L: Fn(&EvmAddress) -> Option<T>>(
     if expected.is_some_and(|expected| expected != header.hash) {
         return Err(RpcError::Moved(number));
     }
-    let logs = rpc.transfers(&block, &contracts(chain), wanted.receivers).await?;
+    let is_wanted = |to: &EvmAddress| (wanted.lookup)(to).is_some() || wanted.destinations.contains(to);
+    let tokens = contracts(chain);
+    let sought = Sought { contracts: &tokens, receivers: wanted.receivers, is_wanted: &is_wanted };
+    let logs = rpc.believed_transfers(&block, sought).await?;
     let asked = Asked { rpc, chain, block: &block };
     let native = asked.native(wanted).await?;
     let mut scanned = scan(chain, &native.sent, &logs, &wanted.lookup);

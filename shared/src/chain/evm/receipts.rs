@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
 
 use super::block::{Hash256, Header, Log, Receipt};
+use super::bloom::Bloom;
 use super::rpc::{Rpc, RpcError};
 use super::wire::RawReceipt;
 
@@ -24,6 +25,8 @@ pub struct Told {
     pub receipt: Receipt,
     /// The Transfer events of any contract; `None` when they cannot be read.
     pub transfers: Option<Vec<Log>>,
+    /// What all its events are about; `None` when they cannot be read.
+    pub bloom: Option<Bloom>,
 }
 
 /// Receipts that were asked for one by one, of blocks that are not read yet: a block with more of them than a run has time

@@ -51,7 +51,9 @@ impl Rpc {
 
     /// The newest block.
     pub async fn tip(&self) -> Result<Header, RpcError> {
-        self.header_at("latest").await?.ok_or(RpcError::Shape(BLOCK_BY_NUMBER))
+        let tip = self.header_at("latest").await?.ok_or(RpcError::Shape(BLOCK_BY_NUMBER))?;
+        self.1.events.saw_tip(&tip);
+        Ok(tip)
     }
 
     /// The block of that height on the node's best chain; `None` when it has none.

@@ -146,15 +146,15 @@ impl RawReceipt {
     /// The same with the movements of tokens that it tells of.
     pub(super) fn told(&self) -> Option<Told> {
         let receipt = self.check()?;
-        let transfers = self.transfers(receipt.tx, receipt.block_hash);
-        Some(Told { receipt, transfers })
-    }
-
-    fn transfers(&self, tx: Hash256, block_hash: Hash256) -> Option<Vec<Log>> {
-        let raw: Vec<RawLog> = serde_json::from_str(self.logs.as_deref()?.get()).ok()?;
-        let event = TRANSFER_EVENT.to_string();
-        let transfers = raw.iter().filter(|log| log.topics.first() == Some(&event));
-        transfers.map(|log| log.check(block_hash).filter(|log| log.tx == tx)).collect()
+        let logs: Option<Vec<RawLog>> =
+            self.logs.as_deref().and_then(|logs| serde_json::from_str(logs.get()).ok());
+        let logs = logs.as_deref();
+        let transfers = logs.and_then(|logs| transfers(logs, receipt.tx, receipt.block_hash));
+        let bloom = logs.and_then(|logs| {
+            let items = logs.iter().map(RawLog::items).collect::<Option<Vec<_>>>()?;
+            Some(Bloom::of_items(items.iter().flatten().map(Vec::as_slice)))
+        });
+        Some(Told { receipt, transfers, bloom })
     }
 
     fn is_paid_otherwise(&self) -> bool {
@@ -173,6 +173,14 @@ impl RawReceipt {
     }
 }
 
+/// The movements of tokens among a transaction's events. Each is named by its place among them, however the node numbers
+/// events.
+fn transfers(logs: &[RawLog], tx: Hash256, block_hash: Hash256) -> Option<Vec<Log>> {
+    let event = TRANSFER_EVENT.to_string();
+    let transfers = (0..).zip(logs).filter(|(_, log)| log.topics.first() == Some(&event));
+    transfers.map(|(place, log)| log.check_at(block_hash, place).filter(|log| log.tx == tx)).collect()
+}
+
 /// Of a receipt, where the transaction is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -188,7 +196,7 @@ pub(super) struct RawLog {
     data: String,
     transaction_hash: String,
     block_hash: String,
-    log_index: String,
+    log_index: Option<String>,
     #[serde(default)]
     removed: bool,
 }
@@ -196,12 +204,22 @@ pub(super) struct RawLog {
 impl RawLog {
     /// `None` as well when it is a log of another block than was asked for.
     pub(super) fn check(&self, block_hash: Hash256) -> Option<Log> {
+        self.check_at(block_hash, quantity(self.log_index.as_ref()?)?)
+    }
+
+    /// The contract and the topics: what a filter is made of.
+    fn items(&self) -> Option<Vec<Vec<u8>>> {
+        let bytes = |text: &String| Vec::from_hex(text.strip_prefix("0x")?).ok();
+        std::iter::once(&self.address).chain(&self.topics).map(bytes).collect()
+    }
+
+    fn check_at(&self, block_hash: Hash256, index: u64) -> Option<Log> {
         let log = Log {
             contract: self.address.parse().ok()?,
             topics: self.topics.iter().map(|topic| word(topic)).collect::<Option<_>>()?,
             data: Vec::from_hex(self.data.strip_prefix("0x")?).ok()?,
             tx: word(&self.transaction_hash)?,
-            index: quantity(&self.log_index)?,
+            index,
             removed: self.removed,
         };
         (word(&self.block_hash)? == block_hash).then_some(log)
