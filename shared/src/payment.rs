@@ -24,7 +24,8 @@ pub use ledger::{AWAITED_SECONDS, Lateness};
 pub use metadata::Metadata;
 pub use quote::{QUOTE_SECONDS, Quote, Quotes};
 pub use refund::{
-    CLAIM_SECONDS, ClaimHash, ClaimSecret, NotASecret, Refund, RefundReport, RefundStatus, Refundable,
+    CLAIM_SECONDS, ClaimHash, ClaimSecret, MeantRefund, NotARefund, NotASecret, Refund, RefundId, RefundReport,
+    RefundStatus, Refundable,
 };
 pub(crate) use refund::{Claim, Confirmation, Earlier, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Request};
@@ -262,7 +263,7 @@ pub enum Event {
     /// The merchant confirmed that very address.
     ConfirmRefund {
         /// Which refund.
-        coin: CoinId,
+        meant: MeantRefund,
         /// The address as the merchant read it.
         address: String,
         /// How far the coin's chain is scanned, where anybody scans it.
@@ -271,14 +272,14 @@ pub enum Event {
     /// The merchant said which transaction pays a refund.
     NameRefundTransaction {
         /// Which refund.
-        coin: CoinId,
+        meant: MeantRefund,
         /// Which transaction.
         tx_id: String,
     },
     /// The merchant took a refund back.
     WithdrawRefund {
         /// Which one.
-        coin: CoinId,
+        meant: MeantRefund,
     },
     /// A chain's watcher reported a transaction that pays a refund's address.
     RefundSeen(RefundReport),

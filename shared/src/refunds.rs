@@ -6,7 +6,9 @@ use crate::chain::{Chain, Coin, CoinId, Family};
 use crate::http::{ApiError, Call, Caller, OneRefund, Plain, Reply, Result};
 use crate::moment::Timestamp;
 use crate::money::Units;
-use crate::payment::{ClaimSecret, Code, Event, InvalidParameter, Payment, Refund, Refusal};
+use crate::payment::{
+    ClaimSecret, Code, Event, Fields, InvalidParameter, MeantRefund, Payment, Refund, Refusal,
+};
 use crate::store::{AwaitedPayout, Found};
 
 /// What a transaction's id must look like.
@@ -46,12 +48,53 @@ pub fn transaction_id(app: &App, coin: &CoinId, text: &str) -> Result<String> {
     chain.transaction_id(text).ok_or_else(|| InvalidParameter::new("tx_id", TX_ID_RULE).into())
 }
 
-/// What one event does to the refund that a call names, and the answer to it.
-pub async fn step(app: &App, call: &Call<Caller>, event: impl Fn(&CoinId) -> Result<Event>) -> Result {
+/// Which refund a call means, as its merchant saw it: `refund_id` and `amount`.
+pub struct Meant {
+    id: String,
+    amount: String,
+}
+
+impl Meant {
+    /// By the fields of the body.
+    pub fn in_body(fields: &Fields) -> std::result::Result<Meant, InvalidParameter> {
+        let field = |name| fields.get(name, "must be a string");
+        Meant::new(field("refund_id")?, field("amount")?)
+    }
+
+    /// By the query, of a call that has no body.
+    pub fn in_query(call: &Call<Caller>) -> std::result::Result<Meant, InvalidParameter> {
+        Meant::new(call.query("refund_id"), call.query("amount"))
+    }
+
+    fn new(id: Option<String>, amount: Option<String>) -> std::result::Result<Meant, InvalidParameter> {
+        let required = |field| move || InvalidParameter::new(field, "is required, as the refund shows it");
+        let id = id.ok_or_else(required("refund_id"))?;
+        Ok(Meant { id, amount: amount.ok_or_else(required("amount"))? })
+    }
+
+    /// The payment's refund of that coin, if it is the one.
+    pub fn of(&self, payment: &Payment, coin: &CoinId) -> Result<MeantRefund> {
+        let refund = refund(payment, coin)?;
+        let rule = "must be the refund's amount, as a string with a decimal number";
+        let units = Units::parse(&self.amount, refund.decimals());
+        let units = units.map_err(|_| InvalidParameter::new("amount", rule))?;
+        let id = self.id.parse().map_err(|_| Refusal::OtherRefund)?;
+        let meant = MeantRefund { coin: coin.clone(), id, units };
+        payment.refund_meant(&meant)?;
+        Ok(meant)
+    }
+}
+
+/// What one event does to the refund that a call means, and the answer to it.
+pub async fn step(
+    app: &App,
+    call: &Call<Caller>,
+    meant: &Meant,
+    event: impl Fn(MeantRefund) -> Event,
+) -> Result {
     let found = call.find(app).await?;
     let coin = coin(call)?;
-    refund(&found.payment, &coin)?;
-    let event = event(&coin)?;
+    let event = event(meant.of(&found.payment, &coin)?);
     let payment = change(app, found, call.at, |payment| Ok(payment.apply(event.clone(), call.at)?)).await?;
     Reply::ok(&OneRefund::new(&payment, refund(&payment, &coin)?, Plain {}, call.at))
 }
@@ -97,7 +140,7 @@ fn awaited(payment: &Payment, refund: &Refund) -> AwaitedPayout {
 ///
 /// One that no block was seen to hold is made the refund's by whoever sees it.
 pub struct Named<'a> {
-    coin: &'a CoinId,
+    meant: &'a MeantRefund,
     tx_id: &'a str,
     outputs: Option<u32>,
 }
@@ -107,36 +150,36 @@ impl<'a> Named<'a> {
     pub async fn claim(
         app: &App,
         payment: &Payment,
-        coin: &'a CoinId,
+        meant: &'a MeantRefund,
         tx_id: &'a str,
         now: Timestamp,
     ) -> Result<Named<'a>> {
-        let refund = refund(payment, coin)?;
+        let refund = payment.refund_meant(meant)?;
         let outputs = refund.outputs(tx_id);
         if let Some(outputs) = outputs {
             // Nothing is taken for what is refused anyway.
-            let (coin, tx_id) = (coin.clone(), tx_id.to_owned());
-            payment.apply(Event::NameRefundTransaction { coin, tx_id: tx_id.clone() }, now)?;
+            let naming = Event::NameRefundTransaction { meant: meant.clone(), tx_id: tx_id.to_owned() };
+            payment.apply(naming, now)?;
             let payout = awaited(payment, refund);
-            if !app.store.claim_transaction(refund.chain(), &tx_id, &payout, outputs).await? {
+            if !app.store.claim_transaction(refund.chain(), tx_id, &payout, outputs).await? {
                 return Err(Refusal::PaysAnother.into());
             }
         }
-        Ok(Named { coin, tx_id, outputs })
+        Ok(Named { meant, tx_id, outputs })
     }
 
     /// What naming it does to the payment; not if it was seen meanwhile, because then it must be made the refund's first.
     pub fn apply(&self, payment: &Payment, now: Timestamp) -> Result<Payment> {
-        if payment.refund(self.coin).and_then(|refund| refund.outputs(self.tx_id)) != self.outputs {
+        if payment.refund_meant(self.meant)?.outputs(self.tx_id) != self.outputs {
             return Err(ApiError::Busy);
         }
-        let (coin, tx_id) = (self.coin.clone(), self.tx_id.to_owned());
-        Ok(payment.apply(Event::NameRefundTransaction { coin, tx_id }, now)?)
+        let (meant, tx_id) = (self.meant.clone(), self.tx_id.to_owned());
+        Ok(payment.apply(Event::NameRefundTransaction { meant, tx_id }, now)?)
     }
 
     /// Gives back the transaction that was named `before`, if this is another.
     pub async fn release(&self, app: &App, before: &Payment) -> Result<()> {
-        let refund = refund(before, self.coin)?;
+        let refund = before.refund_meant(self.meant)?;
         let former = refund.named_tx().filter(|former| *former != self.tx_id);
         if let Some((former, outputs)) = former.and_then(|tx| Some((tx, refund.outputs(tx)?))) {
             let payout = awaited(before, refund);

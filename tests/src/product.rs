@@ -201,6 +201,31 @@ impl Caller {
         self.call(method, &path, &json, body.into()).await
     }
 
+    /// A merchant's command about the newest refund of a coin, which it names as it sees it.
+    pub async fn command(&self, id: &str, coin: &str, rest: &str, body: &Value) -> Answer {
+        let mut body = body.clone();
+        for (field, value) in self.seen_refund(id, coin).await {
+            body[field] = value;
+        }
+        self.refunds("POST", id, &format!("/{coin}/{rest}"), &body).await
+    }
+
+    /// The alias that takes it back, which has no body.
+    pub async fn delete_refund(&self, id: &str, coin: &str) -> Answer {
+        let [(_, name), (_, amount)] = self.seen_refund(id, coin).await;
+        let (name, amount) = (name.as_str().unwrap(), amount.as_str().unwrap());
+        let rest = format!("/{coin}?refund_id={name}&amount={amount}");
+        self.refunds("DELETE", id, &rest, &Value::Null).await
+    }
+
+    /// What a command says of the newest refund of a coin.
+    pub async fn seen_refund(&self, id: &str, coin: &str) -> [(&'static str, Value); 2] {
+        let listed = self.refunds("GET", id, "", &Value::Null).await.json()["refunds"].clone();
+        let all = listed.as_array().unwrap();
+        let refund = all.iter().find(|refund| refund["coin"] == coin).expect("a refund of the coin");
+        [("refund_id", refund["id"].clone()), ("amount", refund["amount"].clone())]
+    }
+
     /// Simulates a scenario of test mode.
     pub async fn simulate(&self, id: &str, scenario: &Value) -> Answer {
         self.post(&format!("/api/v1/test/payments/{id}/simulate"), &scenario.to_string()).await

@@ -214,13 +214,21 @@ async fn given_back(bench: &Bench, shop: &Shop<'_>) {
     }
     shop.test.simulate(&id, &json!({ "scenario": "transfer", "percent": 50 })).await;
     shop.test.cancel(&id).await;
-    let address = json!({ "address": "0x52908400098527886E0F7030069857D2E4169EE7" });
-    let name = json!({ "tx_id": format!("0x{}", "a".repeat(64)) });
+    let seen = |mut body: Value, refund: &Value| {
+        body["refund_id"] = refund["id"].clone();
+        body["amount"] = refund["amount"].clone();
+        body
+    };
+    let (address, name) = (
+        json!({ "address": "0x52908400098527886E0F7030069857D2E4169EE7" }),
+        json!({ "tx_id": format!("0x{}", "a".repeat(64)) }),
+    );
+    let none = json!({ "id": "11111111-1", "amount": "1" });
     let payer = bench.product.caller_with(None);
     // The first call of each function's process.
     shop.test.refunds("POST", "11111111", "", &json!({})).await;
-    shop.test.refunds("POST", "11111111", "/ETH/confirm", &address).await;
-    shop.test.refunds("POST", "11111111", "/ETH/transaction", &name).await;
+    shop.test.refunds("POST", "11111111", "/ETH/confirm", &seen(address.clone(), &none)).await;
+    shop.test.refunds("POST", "11111111", "/ETH/transaction", &seen(name.clone(), &none)).await;
     shop.test.refunds("GET", "11111111", "", &Value::Null).await;
     payer.get("/refund/11111111/1111111111111111111111").await;
     let (one, change) =
@@ -228,6 +236,7 @@ async fn given_back(bench: &Bench, shop: &Shop<'_>) {
     bench.meter.take();
     let asked = shop.test.refunds("POST", &id, "", &json!({})).await.refund();
     hold("a refund asked for", bench.meter.take(), &change);
+    let (confirmation, naming) = (seen(address.clone(), &asked), seen(name, &asked));
     let link = asked["claim_url"].as_str().unwrap().split_once("/refund/").unwrap().1.to_owned();
     let path = format!("/refund/{link}");
     hold("a claim link opened", bench.cost(payer.get(&path)).await, &one);
@@ -236,9 +245,9 @@ async fn given_back(bench: &Bench, shop: &Shop<'_>) {
     let claimed = bench.cost(payer.call("POST", &path, &form, given.into())).await;
     // The browser is sent to the page again.
     hold("a refund claimed", claimed, &Budget { requests: 3, reads: 2.0, writes: 2.0 });
-    let confirmed = bench.cost(shop.test.refunds("POST", &id, "/ETH/confirm", &address)).await;
+    let confirmed = bench.cost(shop.test.refunds("POST", &id, "/ETH/confirm", &confirmation)).await;
     hold("a refund confirmed", confirmed, &change);
-    let named = bench.cost(shop.test.refunds("POST", &id, "/ETH/transaction", &name)).await;
+    let named = bench.cost(shop.test.refunds("POST", &id, "/ETH/transaction", &naming)).await;
     hold("a refund's transaction named", named, &change);
     hold("refunds listed", bench.cost(shop.test.refunds("GET", &id, "", &Value::Null)).await, &one);
 }

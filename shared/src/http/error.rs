@@ -87,6 +87,7 @@ impl ApiError {
             ApiError::Refused(Refusal::NoRefund | Refusal::NoClaim) => {
                 (StatusCode::NOT_FOUND, "refund_not_found")
             }
+            ApiError::Refused(Refusal::OtherRefund) => (StatusCode::CONFLICT, "other_refund"),
             ApiError::Refused(_) => (StatusCode::BAD_REQUEST, "payment_state"),
             ApiError::IdempotencyKeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
             ApiError::NotOffered { why, .. } | ApiError::NothingOffered(Some(why)) if why.passes() => {

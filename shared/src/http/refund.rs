@@ -52,6 +52,7 @@ pub struct Refunds {
 /// A refund, the same everywhere. What does not apply yet is `null`.
 #[derive(Debug, Serialize)]
 pub struct RefundView {
+    id: String,
     coin: String,
     chain: String,
     amount: String,
@@ -86,6 +87,7 @@ impl Refunds {
 impl RefundView {
     fn new(payment: &Payment, refund: &Refund, now: Timestamp) -> RefundView {
         RefundView {
+            id: payment.refund_id(refund).to_string(),
             coin: refund.coin().to_string(),
             chain: refund.chain().to_string(),
             amount: refund.units().display(refund.decimals()),

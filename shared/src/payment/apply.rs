@@ -42,13 +42,13 @@ impl Payment {
             Event::AcceptLate => next.accept_late(now)?,
             Event::RequestRefund { coin, units, secret } => next.request_refund(&coin, units, secret, now)?,
             Event::ClaimRefund { secret, address } => next.claim_refund(secret, address, now)?,
-            Event::ConfirmRefund { coin, address, scanned } => {
-                next.confirm_refund(&coin, &address, scanned, now)?;
+            Event::ConfirmRefund { meant, address, scanned } => {
+                next.confirm_refund(&meant, &address, scanned, now)?;
             }
-            Event::NameRefundTransaction { coin, tx_id } => {
-                next.name_refund_transaction(&coin, tx_id, now)?;
+            Event::NameRefundTransaction { meant, tx_id } => {
+                next.name_refund_transaction(&meant, tx_id, now)?;
             }
-            Event::WithdrawRefund { coin } => next.withdraw_refund(&coin, now)?,
+            Event::WithdrawRefund { meant } => next.withdraw_refund(&meant, now)?,
             Event::RefundSeen(report) => next.see_refund(&report),
             Event::Advance { seconds } => next.advance(seconds)?,
             Event::Reported(report) => next.report(report),

@@ -2,9 +2,11 @@
 //!
 //! Nothing is held and nothing is sent here: the merchant's own wallet pays, and only a chain says that it did.
 
+mod id;
 mod secret;
 mod steps;
 
+pub use id::{MeantRefund, NotARefund, RefundId};
 pub use secret::{ClaimHash, ClaimSecret, NotASecret};
 pub use steps::Refundable;
 
@@ -155,6 +157,8 @@ pub struct RefundReport {
 /// The newest refund of one coin of a payment: the next one can be asked for when it takes no more money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
+    /// Its place among all that were asked for of its payment, from 1 on.
+    pub(crate) number: u64,
     pub(crate) coin: CoinId,
     pub(crate) chain: ChainId,
     pub(crate) decimals: Decimals,

@@ -158,6 +158,9 @@ pub enum Refusal {
     /// No refund of that coin.
     #[error("Refund not found")]
     NoRefund,
+    /// The merchant means one that was withdrawn, ran out or is complete, and another of its coin has its place.
+    #[error("Another refund of this coin is there now than the one with that refund_id and amount")]
+    OtherRefund,
     /// No such claim link, or not any more.
     #[error("This link is not valid")]
     NoClaim,

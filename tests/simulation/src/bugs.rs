@@ -44,6 +44,8 @@ pub enum Bug {
     ClaimUnguarded,
     /// A confirmed refund is not put among those that the chain has to show.
     PayoutUnawaited,
+    /// What a merchant says of a refund is taken for whichever of its coin there is by then.
+    RefundUnnamed,
 }
 
 impl Bug {
@@ -59,6 +61,7 @@ impl Bug {
             Bug::HeadersRemembered => 3,
             Bug::NoLookBack => 7,
             Bug::PayoutUnawaited => 11,
+            Bug::RefundUnnamed => 1,
             Bug::LossUntold | Bug::SightingUnnoted => 18,
             Bug::SweepHurries => 23,
             Bug::CreateUnguarded => 24,

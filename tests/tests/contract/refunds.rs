@@ -57,7 +57,7 @@ async fn give(product: &Product, link: &str, address: &str, sure: bool) -> Answe
 }
 
 async fn confirm(caller: &Caller, id: &str, coin: &str) -> Answer {
-    caller.refunds("POST", id, &format!("/{coin}/confirm"), &json!({ "address": ADDRESS })).await
+    caller.command(id, coin, "confirm", &json!({ "address": ADDRESS })).await
 }
 
 /// From the wish to the merchant's confirmation.
@@ -174,7 +174,7 @@ fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
         let detail = "A refund of this payment is requested, so its late money cannot be accepted";
         shop.test.accept_late(&id).await.assert_refused(400, "payment_state", detail);
         give(product, &link(&asked), ADDRESS, true).await;
-        let withdrawn = shop.test.refunds("DELETE", &id, "/ETH", &json!(null)).await.refund();
+        let withdrawn = shop.test.delete_refund(&id, "ETH").await.refund();
         assert_eq!(withdrawn["status"], "withdrawn");
         let gone = give(product, &link(&asked), ADDRESS, true).await;
         assert_eq!((gone.status, gone.header("x-error-code")), (404, "refund_not_found"));
@@ -187,10 +187,11 @@ fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
         let sure = cancelled(&shop.test, 50).await;
         confirmed(product, &shop.test, &sure, "ETH").await;
         let detail = "The refund is confirmed and cannot be withdrawn";
-        for (method, rest) in [("POST", "/ETH/withdraw"), ("DELETE", "/ETH"), ("POST", "/ETH/withdraw/")] {
-            let refused = shop.test.refunds(method, &sure, rest, &json!(null)).await;
+        for rest in ["withdraw", "withdraw/"] {
+            let refused = shop.test.command(&sure, "ETH", rest, &json!({})).await;
             refused.assert_refused(400, "payment_state", detail);
         }
+        shop.test.delete_refund(&sure, "ETH").await.assert_refused(400, "payment_state", detail);
     });
 }
 
@@ -282,13 +283,14 @@ fn r4_refunds_are_invisible_to_others_and_need_their_scope() {
         confirmed(product, &shop.test, &id, "ETH").await;
         let reader = product.key(&shop.account.merchant, Mode::Test, &[Scope::PaymentsRead], None).await;
         let reader = product.caller(&reader);
+        let (name, tx) = ("11111111-1", format!("0x{}", "a".repeat(64)));
         let calls = [
             ("POST", "", json!(null)),
             ("GET", "", json!(null)),
-            ("POST", "/ETH/confirm", json!({ "address": ADDRESS })),
-            ("POST", "/ETH/transaction", json!({ "tx_id": format!("0x{}", "a".repeat(64)) })),
-            ("POST", "/ETH/withdraw", json!(null)),
-            ("DELETE", "/ETH", json!(null)),
+            ("POST", "/ETH/confirm", json!({ "refund_id": name, "amount": "1", "address": ADDRESS })),
+            ("POST", "/ETH/transaction", json!({ "refund_id": name, "amount": "1", "tx_id": tx })),
+            ("POST", "/ETH/withdraw", json!({ "refund_id": name, "amount": "1" })),
+            ("DELETE", "/ETH?refund_id=11111111-1&amount=1", json!(null)),
         ];
         for (method, rest, body) in calls {
             for caller in [&stranger.test, &shop.live] {
@@ -327,7 +329,7 @@ fn the_merchant_confirms_what_the_payer_gave_and_names_a_transaction() {
         let early = confirm(&shop.test, &id, "ETH").await;
         early.assert_refused(400, "payment_state", "The refund is requested and cannot be confirmed");
         give(product, &link(&asked), ADDRESS, true).await;
-        let word = async |body: Value| shop.test.refunds("POST", &id, "/ETH/confirm", &body).await;
+        let word = async |body: Value| shop.test.command(&id, "ETH", "confirm", &body).await;
         for other in [OTHER, "nonsense"] {
             let refused = word(json!({ "address": other })).await;
             refused.assert_refused(400, "payment_state", "The payer gave another address");
@@ -346,17 +348,73 @@ fn the_merchant_confirms_what_the_payer_gave_and_names_a_transaction() {
         let sure = word(json!({ "address": ADDRESS.to_lowercase(), "tx_id": tx("A") })).await.refund();
         assert_eq!((&sure["status"], &sure["tx_id"]), (&json!("confirmed"), &json!(tx("a"))));
         let name = json!({ "tx_id": tx("b") });
-        let named = shop.test.refunds("POST", &id, "/ETH/transaction", &name).await.refund();
+        let named = shop.test.command(&id, "ETH", "transaction", &name).await.refund();
         assert_eq!(named["tx_id"], tx("b"));
         shop.test.play(&id, &[json!({ "scenario": "refund" }), json!({ "scenario": "refund" })]).await;
         let [done] = listed(&shop.test, &id).await.try_into().unwrap();
         assert_eq!((&done["amount"], &done["tx_id"]), (&json!("0.0015"), &json!(tx("b"))));
-        let other = shop.test.refunds("POST", &id, "/ETH/transaction", &json!({ "tx_id": tx("c") })).await;
+        let other = shop.test.command(&id, "ETH", "transaction", &json!({ "tx_id": tx("c") })).await;
         other.assert_refused(
             400,
             "payment_state",
             "The refund is completed and cannot be given a transaction",
         );
+    });
+}
+
+#[test]
+fn a22_a_command_names_the_refund_that_it_means_as_the_merchant_saw_it() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = cancelled(&shop.test, 50).await;
+        let tx = format!("0x{}", "a".repeat(64));
+        let words = |name: &str, amount: &str| {
+            let seen = |mut body: Value| {
+                body["refund_id"] = json!(name);
+                body["amount"] = json!(amount);
+                body
+            };
+            [
+                ("POST", "/ETH/confirm".to_owned(), seen(json!({ "address": ADDRESS }))),
+                ("POST", "/ETH/transaction".to_owned(), seen(json!({ "tx_id": tx }))),
+                ("POST", "/ETH/withdraw".to_owned(), seen(json!({}))),
+                ("DELETE", format!("/ETH?refund_id={name}&amount={amount}"), Value::Null),
+            ]
+        };
+        let ask_and_give = async |body: Value| {
+            let asked = ask(&shop.test, &id, body).await;
+            give(product, &link(&asked), ADDRESS, true).await;
+            let refund = asked.refund();
+            (refund["id"].as_str().unwrap().to_owned(), refund["amount"].as_str().unwrap().to_owned())
+        };
+        // Missing is not the same as another.
+        let (first, amount) = ask_and_give(json!({ "amount": "0.001" })).await;
+        let code = shop.test.read(&id).await.field("short_code").as_str().unwrap().to_owned();
+        assert_eq!((first.as_str(), amount.as_str()), (format!("{code}-1").as_str(), "0.001"));
+        for (method, rest, body) in words(&first, &amount) {
+            for field in ["refund_id", "amount"] {
+                let (mut body, rest) = (body.clone(), rest.replace(field, "another"));
+                body.as_object_mut().map(|body| body.remove(field));
+                let detail = format!("{field} is required, as the refund shows it");
+                let missing = shop.test.refunds(method, &id, &rest, &body).await;
+                missing.assert_refused(400, "invalid_parameter", &detail);
+            }
+        }
+        // The first is withdrawn, twice over, and another asked for to the same address.
+        for _ in 0..2 {
+            assert_eq!(shop.test.delete_refund(&id, "ETH").await.refund()["status"], "withdrawn");
+        }
+        let (second, other) = ask_and_give(json!({ "amount": "0.0015" })).await;
+        let detail = "Another refund of this coin is there now than the one with that refund_id and amount";
+        for (name, amount) in [(&first, &amount), (&first, &other), (&second, &amount), (&id, &other)] {
+            for (method, rest, body) in words(name, amount) {
+                let refused = shop.test.refunds(method, &id, &rest, &body).await;
+                refused.assert_refused(409, "other_refund", detail);
+            }
+        }
+        let [listed] = listed(&shop.test, &id).await.try_into().unwrap();
+        assert_eq!((&listed["id"], &listed["status"]), (&json!(second), &json!("claimed")));
+        assert_eq!(confirm(&shop.test, &id, "ETH").await.refund()["status"], "confirmed");
     });
 }
 
@@ -396,8 +454,8 @@ fn never_twice_whoever_asks_at_once() {
         assert!(count(&given, 200) > 0);
         let kept = listed(&shop.test, &id).await[0]["address"].clone();
         let confirm = json!({ "address": kept });
-        let word = || shop.test.refunds("POST", &id, "/ETH/confirm", &confirm);
-        let withdraw = || shop.test.refunds("DELETE", &id, "/ETH", &Value::Null);
+        let word = || shop.test.command(&id, "ETH", "confirm", &confirm);
+        let withdraw = || shop.test.delete_refund(&id, "ETH");
         let (confirmed, withdrawn) =
             tokio::join!(join_all([word(), word()]), join_all([withdraw(), withdraw()]));
         let status = listed(&shop.test, &id).await[0]["status"].clone();

@@ -35,6 +35,7 @@ impl Refund<'_> {
         assert!(given.status == 200 && given.text.contains(address), "{}", given.text);
         let mut body = how;
         body["address"] = json!(address);
+        self.means(&asked.json()["refund"], &mut body);
         let confirmed = self.call(Method::POST, &format!("/{}/confirm", self.coin), &body).await;
         assert_eq!(confirmed.json()["refund"]["status"], "confirmed", "{}", confirmed.text);
         confirmed.json()["refund"].clone()
@@ -42,8 +43,22 @@ impl Refund<'_> {
 
     async fn name(&self, tx: &str) {
         let path = format!("/{}/transaction", self.coin);
-        let named = self.call(Method::POST, &path, &json!({ "tx_id": tx })).await;
+        let mut body = json!({ "tx_id": tx });
+        self.means(&self.newest().await, &mut body);
+        let named = self.call(Method::POST, &path, &body).await;
         assert_eq!(named.status, 200, "{}", named.text);
+    }
+
+    /// Says in a command's body which refund it is about.
+    fn means(&self, refund: &Value, body: &mut Value) {
+        body["refund_id"] = refund["id"].clone();
+        body["amount"] = refund["amount"].clone();
+    }
+
+    async fn newest(&self) -> Value {
+        let listed =
+            Answer::of(self.shop.api(Method::GET, &format!("/payments/{}/refunds", self.code))).await;
+        listed.json()["refunds"][0].clone()
     }
 
     async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
@@ -53,10 +68,9 @@ impl Refund<'_> {
 
     /// The payment's status and the refund's.
     async fn status(&self) -> (String, String) {
-        let listed =
-            Answer::of(self.shop.api(Method::GET, &format!("/payments/{}/refunds", self.code))).await;
+        let refund = self.newest().await;
         let payment = self.shop.get(self.code).await;
-        (text(&payment["status"]), text(&listed.json()["refunds"][0]["status"]))
+        (text(&payment["status"]), text(&refund["status"]))
     }
 }
 

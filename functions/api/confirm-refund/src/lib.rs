@@ -11,8 +11,8 @@ use shared::http::{self, ApiError, Call, Caller, OneRefund, Payable, Reply};
 use shared::keys::Scope;
 use shared::moment::Timestamp;
 use shared::pay::link_to;
-use shared::payment::{Event, Fields, InvalidParameter, Payment, Refusal};
-use shared::refunds::{self, Named};
+use shared::payment::{Event, Fields, InvalidParameter, MeantRefund, Payment, Refusal};
+use shared::refunds::{self, Meant, Named};
 
 use transaction::Funding;
 
@@ -24,16 +24,16 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
     let word = Word::parse(call.json()?)?;
     let found = call.find(app).await?;
     let coin = refunds::coin(&call)?;
-    refunds::refund(&found.payment, &coin)?;
+    let meant = word.meant.of(&found.payment, &coin)?;
     let (chain, asset) = refunds::place(app, &coin)?;
     let step = word.check(app, chain, &coin, &found.payment)?;
     let scanned = scanned(app, chain, &coin, &found.payment, call.at).await?;
     let before = found.payment.clone();
     let named = match step.tx_id.as_deref() {
-        Some(tx_id) => Some(Named::claim(app, &before, &coin, tx_id, call.at).await?),
+        Some(tx_id) => Some(Named::claim(app, &before, &meant, tx_id, call.at).await?),
         None => None,
     };
-    let decide = |payment: &Payment| step.take(payment, &coin, scanned, named.as_ref(), call.at);
+    let decide = |payment: &Payment| step.take(payment, &meant, scanned, named.as_ref(), call.at);
     let next = decide(&found.payment)?;
     refunds::await_payout(app, &next, refunds::refund(&next, &coin)?, call.at).await?;
     let payment = refunds::change(app, found, call.at, decide).await?;
@@ -50,6 +50,7 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
 
 /// The merchant's word, as it was sent.
 struct Word {
+    meant: Meant,
     address: String,
     tx_id: Option<String>,
     fee_rate: Option<u64>,
@@ -66,6 +67,7 @@ struct Step {
 impl Word {
     fn parse(body: &str) -> Result<Word, InvalidParameter> {
         let fields = Fields::parse(body)?;
+        let meant = Meant::in_body(&fields)?;
         let required = || InvalidParameter::new("address", "is required");
         let rule = "must be a whole number from 1 to 1000";
         let fee_rate: Option<u64> = fields.get("fee_rate_sat_vb", rule)?;
@@ -73,6 +75,7 @@ impl Word {
             return Err(InvalidParameter::new("fee_rate_sat_vb", rule));
         }
         Ok(Word {
+            meant,
             address: fields.get("address", "must be a string")?.ok_or_else(required)?,
             tx_id: fields.get("tx_id", refunds::TX_ID_RULE)?,
             fee_rate,
@@ -99,13 +102,13 @@ impl Step {
     fn take(
         &self,
         payment: &Payment,
-        coin: &CoinId,
+        meant: &MeantRefund,
         scanned: Option<u64>,
         named: Option<&Named<'_>>,
         now: Timestamp,
     ) -> http::Result<Payment> {
-        let (coin, address) = (coin.clone(), self.address.clone());
-        let confirmed = payment.apply(Event::ConfirmRefund { coin, address, scanned }, now)?;
+        let (meant, address) = (meant.clone(), self.address.clone());
+        let confirmed = payment.apply(Event::ConfirmRefund { meant, address, scanned }, now)?;
         match named {
             Some(named) => named.apply(&confirmed, now),
             None => Ok(confirmed),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, ClaimHash, Confirmation, Earlier, REFUNDS_OF_A_COIN, Refund, RefundReport, RefundStatus};
+use super::{
+    Claim, ClaimHash, Confirmation, Earlier, MeantRefund, REFUNDS_OF_A_COIN, Refund, RefundId, RefundReport,
+    RefundStatus,
+};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::Timestamp;
 use crate::money::{Cents, Credit, Decimals, Units};
@@ -43,6 +46,27 @@ impl Payment {
     /// The refund whose claim link has that secret.
     pub fn refund_of_secret(&self, secret: ClaimHash) -> Option<&Refund> {
         self.refunds().find(|refund| refund.secret == secret)
+    }
+
+    /// The name of one of its refunds.
+    pub fn refund_id(&self, refund: &Refund) -> RefundId {
+        RefundId { code: self.id().code(), number: refund.number }
+    }
+
+    /// One of its refunds as whoever looks now sees it.
+    pub fn meant(&self, refund: &Refund) -> MeantRefund {
+        MeantRefund { coin: refund.coin.clone(), id: self.refund_id(refund), units: refund.units }
+    }
+
+    /// The refund that a command means, unless another one has its place by now.
+    pub fn refund_meant(&self, meant: &MeantRefund) -> Result<&Refund, Refusal> {
+        let refund = self.refund(&meant.coin).ok_or(Refusal::NoRefund)?;
+        if self.meant(refund) == *meant { Ok(refund) } else { Err(Refusal::OtherRefund) }
+    }
+
+    fn refund_meant_mut(&mut self, meant: &MeantRefund) -> Result<&mut Refund, Refusal> {
+        self.refund_meant(meant)?;
+        self.progress.refunds.get_mut(&meant.coin).ok_or(Refusal::NoRefund)
     }
 
     /// Where a refund stands at `now`.
@@ -178,7 +202,9 @@ impl Payment {
             return Err(Refusal::MoreThanRefundable);
         }
         let (reason, requested_at) = (self.status(now), self.local(now));
+        let last = self.refunds().map(|refund| refund.number).max().unwrap_or(0);
         let refund = Refund {
+            number: last.saturating_add(1),
             coin: coin.clone(),
             chain,
             decimals,
@@ -234,12 +260,12 @@ impl Payment {
     /// re-organisation may have taken it since.
     pub(in crate::payment) fn confirm_refund(
         &mut self,
-        coin: &CoinId,
+        meant: &MeantRefund,
         address: &str,
         scanned: Option<u64>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let (at, refund) = (self.local(now), self.refund(coin).ok_or(Refusal::NoRefund)?);
+        let (at, refund) = (self.local(now), self.refund_meant(meant)?);
         let status = refund.status(at);
         let is_confirmed = match status {
             RefundStatus::Requested | RefundStatus::Expired | RefundStatus::Withdrawn => {
@@ -254,10 +280,10 @@ impl Payment {
         if is_confirmed {
             return Ok(());
         }
-        if refund.units > self.refundable_in(coin, now)?.most {
+        if refund.units > self.refundable_in(&meant.coin, now)?.most {
             return Err(Refusal::MoreThanRefundable);
         }
-        let refund = self.progress.refunds.get_mut(coin).ok_or(Refusal::NoRefund)?;
+        let refund = self.refund_meant_mut(meant)?;
         refund.confirmation = Some(Confirmation { at, scanned });
         Ok(())
     }
@@ -265,12 +291,12 @@ impl Payment {
     /// The merchant says which transaction pays; corrected as often as it takes until one is deep enough.
     pub(in crate::payment) fn name_refund_transaction(
         &mut self,
-        coin: &CoinId,
+        meant: &MeantRefund,
         tx_id: String,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let at = self.local(now);
-        let refund = self.progress.refunds.get_mut(coin).ok_or(Refusal::NoRefund)?;
+        let refund = self.refund_meant_mut(meant)?;
         let status = refund.status(at);
         match status {
             RefundStatus::Confirmed | RefundStatus::Sent => {
@@ -295,11 +321,11 @@ impl Payment {
     /// The merchant takes it back, which nothing can once it is confirmed: the money may be under way.
     pub(in crate::payment) fn withdraw_refund(
         &mut self,
-        coin: &CoinId,
+        meant: &MeantRefund,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let at = self.local(now);
-        let refund = self.progress.refunds.get_mut(coin).ok_or(Refusal::NoRefund)?;
+        let refund = self.refund_meant_mut(meant)?;
         let status = refund.status(at);
         match status {
             RefundStatus::Withdrawn => Ok(()),

@@ -1,7 +1,9 @@
 //! Money that goes back: never twice, never more than came, and `refunded` only when all of it did (R16, R22, R23).
 
 use super::*;
-use crate::payment::{CLAIM_SECONDS, ClaimHash, ClaimSecret, Refund, RefundReport, RefundStatus};
+use crate::payment::{
+    CLAIM_SECONDS, ClaimHash, ClaimSecret, MeantRefund, Refund, RefundReport, RefundStatus,
+};
 
 const PAYER: &str = "0xpayer";
 
@@ -20,12 +22,51 @@ fn claim(number: u8, address: &str) -> Event {
     Event::ClaimRefund { secret: secret(number), address: address.into() }
 }
 
+/// Whichever refund of the coin there is when it is said: [`meaning`] puts it there.
+fn whichever(name: &str) -> MeantRefund {
+    let code = payment(Mode::Live).id().code();
+    MeantRefund { coin: coin(name), id: format!("{code}-0").parse().unwrap(), units: Units(0) }
+}
+
 fn confirm(name: &str, address: &str) -> Event {
-    Event::ConfirmRefund { coin: coin(name), address: address.into(), scanned: None }
+    Event::ConfirmRefund { meant: whichever(name), address: address.into(), scanned: None }
 }
 
 fn name(coin_name: &str, tx_id: &str) -> Event {
-    Event::NameRefundTransaction { coin: coin(coin_name), tx_id: tx_id.into() }
+    Event::NameRefundTransaction { meant: whichever(coin_name), tx_id: tx_id.into() }
+}
+
+fn withdraw(name: &str) -> Event {
+    Event::WithdrawRefund { meant: whichever(name) }
+}
+
+/// The event, about the refund that a merchant sees now.
+pub(super) fn meaning(payment: &Payment, event: Event) -> Event {
+    let seen = |meant: MeantRefund| match payment.refund(&meant.coin) {
+        Some(refund) if meant.units == Units(0) => payment.meant(refund),
+        Some(_) | None => meant,
+    };
+    match event {
+        Event::ConfirmRefund { meant, address, scanned } => {
+            Event::ConfirmRefund { meant: seen(meant), address, scanned }
+        }
+        Event::NameRefundTransaction { meant, tx_id } => {
+            Event::NameRefundTransaction { meant: seen(meant), tx_id }
+        }
+        Event::WithdrawRefund { meant } => Event::WithdrawRefund { meant: seen(meant) },
+        other => other,
+    }
+}
+
+trait Act {
+    /// What the payment is after an event about what is seen now.
+    fn act(&self, event: Event, now: Timestamp) -> Result<Payment, Refusal>;
+}
+
+impl Act for Payment {
+    fn act(&self, event: Event, now: Timestamp) -> Result<Payment, Refusal> {
+        self.apply(meaning(self, event), now)
+    }
 }
 
 /// A transaction that spends from the payment's addresses, unless its name says otherwise.
@@ -61,7 +102,7 @@ pub(super) fn arb_step() -> impl Strategy<Value = Event> {
         4 => (0..3_u8, address()).prop_map(|(number, address)| claim(number, address)),
         4 => (coins(), address()).prop_map(|(coin, address)| confirm(coin, address)),
         1 => (coins(), tx).prop_map(|(coin, tx)| name(coin, tx)),
-        1 => coins().prop_map(|name| Event::WithdrawRefund { coin: coin(name) }),
+        1 => coins().prop_map(withdraw),
         3 => (coins(), arb_report()).prop_map(|(name, report)| Event::RefundSeen(RefundReport { coin: coin(name), ..report })),
     ]
 }
@@ -113,7 +154,7 @@ fn overpaid() -> Payment {
 }
 
 fn follow_all(payment: &Payment, events: &[Event], seconds: u64) -> Payment {
-    events.iter().fold(payment.clone(), |payment, event| payment.apply(event.clone(), at(seconds)).unwrap())
+    events.iter().fold(payment.clone(), |payment, event| payment.act(event.clone(), at(seconds)).unwrap())
 }
 
 fn confirmed(payment: &Payment, name: &str, number: u8, seconds: u64) -> Payment {
@@ -124,7 +165,7 @@ fn confirmed(payment: &Payment, name: &str, number: u8, seconds: u64) -> Payment
 pub(crate) fn given_back(payment: &Payment, seconds: u64) -> Payment {
     let now = payment.terms().created_at.plus(seconds);
     let all = payment.refundable(now).unwrap();
-    let apply = |payment: Payment, event| payment.apply(event, now).unwrap();
+    let apply = |payment: Payment, event| payment.act(event, now).unwrap();
     (0..).zip(all).fold(payment.clone(), |payment, (number, refundable)| {
         let (name, units) = (refundable.coin.as_str(), refundable.most.0);
         let confirmed = [ask(name, None, number), claim(number, PAYER), confirm(name, PAYER)];
@@ -143,6 +184,48 @@ fn refund(payment: &Payment) -> &Refund {
     payment.refund(&coin("ETH")).unwrap()
 }
 
+/// Confirm, withdraw and name: whatever a merchant can say of a refund.
+fn words(meant: &MeantRefund) -> [Event; 3] {
+    let meant = || meant.clone();
+    [
+        Event::ConfirmRefund { meant: meant(), address: PAYER.into(), scanned: None },
+        Event::NameRefundTransaction { meant: meant(), tx_id: "back".into() },
+        Event::WithdrawRefund { meant: meant() },
+    ]
+}
+
+#[test]
+fn a22_a_command_about_a_refund_that_another_replaced_moves_nothing() {
+    let first = follow_all(&expired(), &[ask("ETH", Some(2), 1), claim(1, PAYER)], OVER);
+    let meant = first.meant(refund(&first));
+    let withdrawn = first.act(withdraw("ETH"), at(OVER)).unwrap();
+    // Said twice, and of the same coin, to the same address, of the same size: and yet another refund.
+    assert_eq!(withdrawn.apply(Event::WithdrawRefund { meant: meant.clone() }, at(OVER)), Ok(withdrawn.clone()));
+    for units in [Some(2), Some(3)] {
+        let second = follow_all(&withdrawn, &[ask("ETH", units, 2), claim(2, PAYER)], OVER);
+        assert_ne!(second.refund_id(refund(&second)), meant.id);
+        let sure = second.act(confirm("ETH", PAYER), at(OVER)).unwrap();
+        for (payment, event) in words(&meant).into_iter().flat_map(|event| [(&second, event.clone()), (&sure, event)]) {
+            assert_eq!(payment.apply(event, at(OVER)), Err(Refusal::OtherRefund));
+        }
+        // The right name and another amount.
+        let other = MeantRefund { units: Units(1), ..second.meant(refund(&second)) };
+        for event in words(&other) {
+            assert_eq!(second.apply(event, at(OVER)), Err(Refusal::OtherRefund));
+        }
+    }
+}
+
+#[test]
+fn a_refund_is_named_as_it_is_shown_and_not_otherwise() {
+    let asked = expired().apply(ask("ETH", None, 1), at(OVER)).unwrap();
+    let id = asked.refund_id(refund(&asked));
+    assert_eq!((id.to_string(), id.to_string().parse()), (format!("{}-1", asked.id().code()), Ok(id)));
+    for wrong in ["", "1", "-1", &format!("{id}0-"), &format!("{}-01", asked.id().code()), &format!("{}-+1", asked.id().code())] {
+        assert!(wrong.parse::<crate::payment::RefundId>().is_err(), "{wrong}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -154,7 +237,7 @@ proptest! {
     ) {
         let (in_order, shuffled_twice) = reports;
         let start = confirmed(&expired(), "ETH", 0, OVER + 60);
-        let start = named.map_or(start.clone(), |tx| start.apply(name("ETH", tx), at(OVER + 61)).unwrap());
+        let start = named.map_or(start.clone(), |tx| start.act(name("ETH", tx), at(OVER + 61)).unwrap());
         let run = |reports: Vec<RefundReport>| {
             let events: Vec<_> = reports
                 .into_iter()
@@ -220,7 +303,7 @@ fn r16_a_refund_goes_from_the_link_to_the_block() {
         (RefundStatus::Claimed, Some(PAYER))
     );
     assert_eq!(claimed.refunds_awaited().count(), 0);
-    let confirmed = claimed.apply(confirm("ETH", PAYER), at(OVER + 20)).unwrap();
+    let confirmed = claimed.act(confirm("ETH", PAYER), at(OVER + 20)).unwrap();
     assert_eq!(
         (status(&confirmed, OVER + 20), confirmed.refunds_awaited().count()),
         (RefundStatus::Confirmed, 1)
@@ -304,7 +387,7 @@ proptest! {
             let seconds = OVER + 60 * u64::from(turn);
             let event = make(step, &payment, turn, seconds);
             let is_word_of_refund = matches!(event, Event::RefundSeen(_));
-            let Ok(next) = payment.apply(event, at(seconds)) else { continue };
+            let Ok(next) = payment.act(event, at(seconds)) else { continue };
             let (before, after) = (payment.refund(&coin("ETH")), next.refund(&coin("ETH")));
             if let Some(done) = after.filter(|refund| refund.completed_at().is_some()) {
                 let known = paid.insert(done.tx_id().unwrap().to_owned(), (done.secret, done.units().0));
@@ -344,10 +427,10 @@ fn r16_part_of_the_money_leaves_the_rest_to_go_back_too() {
     let asked = more.apply(ask("ETH", None, 2), at(OVER + 60)).unwrap();
     assert_eq!((refund(&asked).units(), asked.given_back(&coin("ETH"))), (Units(5), Units(1)));
     let goes = Err(Refusal::LateMoneyGoesBack { status: RefundStatus::Completed });
-    let withdrawn = asked.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER + 60)).unwrap();
+    let withdrawn = asked.act(withdraw("ETH"), at(OVER + 60)).unwrap();
     assert_eq!(withdrawn.apply(Event::AcceptLate, at(OVER + 60)), goes);
     let sure = follow_all(&asked, &[claim(2, PAYER), confirm("ETH", PAYER)], OVER + 60);
-    let named = sure.apply(name("ETH", "back"), at(OVER + 60));
+    let named = sure.act(name("ETH", "back"), at(OVER + 60));
     assert_eq!(named, Err(Refusal::PaidAnother));
     let replayed = sure.apply(seen("ETH", 5, OVER + 90, REQUIRED), at(OVER + 90)).unwrap();
     assert_eq!(status(&replayed, OVER + 90), RefundStatus::Confirmed);
@@ -433,7 +516,7 @@ fn r16_an_excess_in_two_coins_goes_back_once() {
     assert_eq!((most(&eth_back, "ETH"), most(&eth_back, "USDC")), (6, 0));
     let part_back = payment.apply(ask("ETH", Some(1), 1), at(seconds)).unwrap();
     assert!(most(&part_back, "USDC") > 0);
-    let withdrawn = eth_back.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(seconds)).unwrap();
+    let withdrawn = eth_back.act(withdraw("ETH"), at(seconds)).unwrap();
     assert_eq!(most(&withdrawn, "USDC"), 5);
 }
 
@@ -449,7 +532,7 @@ fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
     assert!(accepted.recorded_status().is_paid());
     let nothing = Err(Refusal::NothingToRefund { status: accepted.recorded_status() });
     assert_eq!(accepted.apply(ask("ETH", None, 2), at(OVER + CLAIM_SECONDS)), nothing);
-    let withdrawn = asked.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER)).unwrap();
+    let withdrawn = asked.act(withdraw("ETH"), at(OVER)).unwrap();
     assert!(withdrawn.apply(Event::AcceptLate, at(OVER)).is_ok());
 }
 
@@ -471,19 +554,19 @@ fn a_claim_link_is_good_for_one_address_and_seven_days() {
 #[test]
 fn what_is_confirmed_cannot_be_taken_back_and_what_is_not_can() {
     let claimed = follow_all(&expired(), &[ask("ETH", None, 1), claim(1, PAYER)], OVER);
-    assert_eq!(claimed.apply(confirm("ETH", "0xelse"), at(OVER)), Err(Refusal::OtherAddress));
+    assert_eq!(claimed.act(confirm("ETH", "0xelse"), at(OVER)), Err(Refusal::OtherAddress));
     let refused = |status, step| Err(Refusal::RefundStep { status, step });
     assert_eq!(
-        claimed.apply(name("ETH", "back"), at(OVER)),
+        claimed.act(name("ETH", "back"), at(OVER)),
         refused(RefundStatus::Claimed, "given a transaction")
     );
-    let withdrawn = claimed.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER)).unwrap();
+    let withdrawn = claimed.act(withdraw("ETH"), at(OVER)).unwrap();
     assert_eq!(
-        withdrawn.apply(confirm("ETH", PAYER), at(OVER)),
+        withdrawn.act(confirm("ETH", PAYER), at(OVER)),
         refused(RefundStatus::Withdrawn, "confirmed")
     );
-    let sure = claimed.apply(confirm("ETH", PAYER), at(OVER)).unwrap();
-    let back = sure.apply(Event::WithdrawRefund { coin: coin("ETH") }, at(OVER));
+    let sure = claimed.act(confirm("ETH", PAYER), at(OVER)).unwrap();
+    let back = sure.act(withdraw("ETH"), at(OVER));
     assert_eq!(back, refused(RefundStatus::Confirmed, "withdrawn"));
     let stands = Err(Refusal::RefundStands { status: RefundStatus::Confirmed });
     assert_eq!(sure.apply(ask("ETH", None, 2), at(OVER + 2 * CLAIM_SECONDS)), stands);
@@ -495,7 +578,7 @@ fn money_that_a_reorganisation_took_is_not_given_back() {
     let lost = report(0, 6, 9, Standing::Lost { block: None, at: at(80) });
     let poorer = claimed.apply(Event::Reported(lost), at(80)).unwrap();
     let nothing = Err(Refusal::NothingToRefund { status: Status::Pending });
-    assert_eq!(poorer.apply(confirm("ETH", PAYER), at(90)), nothing);
+    assert_eq!(poorer.act(confirm("ETH", PAYER), at(90)), nothing);
 }
 
 #[test]
@@ -515,7 +598,7 @@ fn only_that_address_those_units_and_a_block_after_the_confirmation_are_the_refu
     // Somebody else's payment of the same size, until the merchant says that it is the refund.
     unseen(pays("ETH", "other", 4, 1, deep));
     let other = sure.apply(Event::RefundSeen(pays("ETH", "other", 4, 1, deep)), at(OVER + 900)).unwrap();
-    let named = other.apply(name("ETH", "other"), at(OVER + 999)).unwrap();
+    let named = other.act(name("ETH", "other"), at(OVER + 999)).unwrap();
     assert_eq!(
         (status(&named, OVER + 999), named.recorded_status()),
         (RefundStatus::Completed, Status::Refunded)
@@ -530,7 +613,7 @@ fn a_refund_that_others_pushed_out_is_one_when_it_is_named_and_read_again() {
     let others: Vec<_> = (1..=9).map(|number| deep(&format!("other-{number}"))).collect();
     let pushed = follow_all(&sure, &others, OVER + 60);
     assert_eq!((refund(&pushed).outputs("other-8"), refund(&pushed).outputs("other-9")), (Some(1), None));
-    let named = pushed.apply(name("ETH", "other-9"), at(OVER + 70)).unwrap();
+    let named = pushed.act(name("ETH", "other-9"), at(OVER + 70)).unwrap();
     assert_eq!(status(&named, OVER + 70), RefundStatus::Confirmed);
     let again = follow_all(&named, &[deep("other-9"), deep("other-0")], OVER + 80);
     assert_eq!(
@@ -554,7 +637,8 @@ fn a_block_before_the_confirmation_says_no_more_once_it_is_deep() {
 #[test]
 fn a_block_above_what_was_scanned_is_after_the_confirmation_whatever_its_clock_says() {
     let claimed = follow_all(&expired(), &[ask("ETH", None, 1), claim(1, PAYER)], OVER);
-    let scanned = Event::ConfirmRefund { coin: coin("ETH"), address: PAYER.into(), scanned: Some(100) };
+    let meant = claimed.meant(refund(&claimed));
+    let scanned = Event::ConfirmRefund { meant, address: PAYER.into(), scanned: Some(100) };
     let sure = claimed.apply(scanned, at(OVER)).unwrap();
     let seen_in = |height, seconds| {
         let block = BlockAt { height, time: at(seconds) };

@@ -6,7 +6,7 @@ use super::world::{FULL, FULL_BITCOIN, Payer, World};
 use crate::chain::CoinId;
 use crate::chain::address::AddressKey;
 use crate::money::{Cents, Units};
-use crate::payment::{ClaimSecret, Event, Payment, RefundStatus, Status};
+use crate::payment::{ClaimSecret, Event, MeantRefund, Payment, RefundStatus, Status};
 use crate::store::{AwaitedPayout, StoreError};
 
 /// Where the payer wants the money.
@@ -58,8 +58,15 @@ impl Refunding {
         let world = &self.world;
         world.store.await_payout(&world.chain.id, &self.awaited(payer), world.now()).await.unwrap();
         let scanned = Some(world.node.best().number);
-        let confirm = Event::ConfirmRefund { coin: self.coin(), address: self.address(), scanned };
+        let meant = self.meant(payer).await;
+        let confirm = Event::ConfirmRefund { meant, address: self.address(), scanned };
         self.change_of(payer, confirm).await;
+    }
+
+    /// The refund as the payer's merchant sees it.
+    async fn meant(&self, payer: &Payer) -> MeantRefund {
+        let payment = self.world.payment(payer).await;
+        payment.meant(payment.refund(&self.coin()).unwrap())
     }
 
     fn awaited(&self, payer: &Payer) -> AwaitedPayout {
@@ -155,7 +162,8 @@ async fn r16_money_out_of_other_pockets_is_a_refund_only_if_it_is_named_before_o
         let unnamed = refunding.mine(paid, 12).await;
         assert_eq!(refunding.status(&unnamed), RefundStatus::Confirmed, "{chain}");
         let tx_id = refunding.world.node.tx_id(2);
-        refunding.change(Event::NameRefundTransaction { coin: refunding.coin(), tx_id }).await;
+        let meant = refunding.meant(&refunding.payer).await;
+        refunding.change(Event::NameRefundTransaction { meant, tx_id }).await;
         let named = refunding.world.payment(&refunding.payer).await;
         assert_eq!(named.recorded_status(), Status::Refunded, "{chain}");
     }
@@ -247,8 +255,8 @@ async fn r16_one_output_is_one_refund_and_two_are_two() {
         let second = first.beside(payer).await;
         let paid = first.out_of_elsewhere(2);
         for payer in [&first.payer, &second] {
-            let (coin, tx_id) = (first.coin(), first.world.node.tx_id(2));
-            first.change_of(payer, Event::NameRefundTransaction { coin, tx_id }).await;
+            let (meant, tx_id) = (first.meant(payer).await, first.world.node.tx_id(2));
+            first.change_of(payer, Event::NameRefundTransaction { meant, tx_id }).await;
         }
         first.world.node.mine(vec![paid; outputs]);
         first.world.node.mine_empty(12);

@@ -11,6 +11,7 @@ use shared::http::{Call, Reply, Result};
 use shared::payment::ClaimSecret;
 
 use super::{Order, World, refused};
+use crate::bugs::Bug;
 use crate::net::Seat;
 use crate::record::refund::Refund;
 
@@ -23,12 +24,21 @@ pub struct Link {
     pub coin: usize,
     /// The secret in the link.
     secret: String,
+    /// The refund as its merchant saw it.
+    seen: Seen,
     /// Where its payer wants the money.
     pub address: String,
     /// Whether its payer was told that this is settled.
     pub claimed: bool,
     /// Whether its merchant was told that this is the address.
     pub confirmed: bool,
+}
+
+/// What a merchant saw of a refund and says again, so that no other is meant.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    id: String,
+    amount: String,
 }
 
 impl Link {
@@ -49,6 +59,25 @@ impl World {
         let coin = self.chain.coins[coin].id.to_string();
         let path = HashMap::from([("id".to_owned(), order.id.clone()), ("coin".to_owned(), coin)]);
         self.call(seat, Method::POST, None, body).with_path(path)
+    }
+
+    /// A refund as it was written last, for whoever reads a payment's refunds.
+    fn reads(&self, order: &Order, coin: usize) -> Option<Seen> {
+        let state = self.net.lock();
+        let payment = state.record.payments().get(&order.code.to_string())?;
+        let refund = payment.refunds.values().find(|refund| refund.coin == coin)?;
+        let amount = shared::money::Units(refund.units).display(self.chain.coins[coin].decimals);
+        Some(Seen { id: format!("{}-{}", order.code, refund.number), amount })
+    }
+
+    /// What a merchant's command says of the refund that it is about: what the merchant saw.
+    fn says(&self, link: &Link, mut body: Value) -> Value {
+        let bug = self.net.lock().bugs.which();
+        let whichever = self.reads(&link.order, link.coin).filter(|_| bug == Some(Bug::RefundUnnamed));
+        let Seen { id, amount } = whichever.unwrap_or_else(|| link.seen.clone());
+        body["refund_id"] = json!(id);
+        body["amount"] = json!(amount);
+        body
     }
 
     /// A merchant needs it no more.
@@ -93,7 +122,9 @@ pub async fn request(
     };
     let secret =
         refund["claim_url"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default().to_owned();
-    let link = Link { order, coin, secret, address, claimed: false, confirmed: false };
+    let field = |name: &str| refund[name].as_str().unwrap_or_default().to_owned();
+    let seen = Seen { id: field("id"), amount: field("amount") };
+    let link = Link { order, coin, secret, seen, address, claimed: false, confirmed: false };
     world.promise_refund("a refund", &link, |_| true);
     let mut links = world.links.borrow_mut();
     links.retain(|other| other.order.code != link.order.code || other.coin != coin);
@@ -122,7 +153,7 @@ pub async fn claim(world: Rc<World>, seat: Seat, link: Link) {
 /// The merchant confirms that address, and may name the transaction already.
 pub async fn confirm(world: Rc<World>, seat: Seat, link: Link, named: Option<String>) {
     let app = &world.apps[seat];
-    let body = json!({ "address": link.address, "tx_id": named });
+    let body = world.says(&link, json!({ "address": link.address, "tx_id": named }));
     let call = world.coin_call(seat, &link.order, link.coin, &body);
     let answered = async {
         confirm_refund::confirm_refund(app, call.authenticate(app, confirm_refund::SCOPE).await?).await
@@ -136,7 +167,8 @@ pub async fn confirm(world: Rc<World>, seat: Seat, link: Link, named: Option<Str
 /// The merchant names the transaction that pays it.
 pub async fn name(world: Rc<World>, seat: Seat, link: Link, tx_id: String) {
     let app = &world.apps[seat];
-    let call = world.coin_call(seat, &link.order, link.coin, &json!({ "tx_id": tx_id }));
+    let body = world.says(&link, json!({ "tx_id": tx_id }));
+    let call = world.coin_call(seat, &link.order, link.coin, &body);
     let answered = async {
         let call = call.authenticate(app, name_refund_transaction::SCOPE).await?;
         name_refund_transaction::name_refund_transaction(app, call).await
@@ -147,7 +179,14 @@ pub async fn name(world: Rc<World>, seat: Seat, link: Link, tx_id: String) {
 /// The merchant takes it back; one whose link it never learned too.
 pub async fn withdraw(world: Rc<World>, seat: Seat, order: Order, coin: usize, link: Option<Link>) {
     let app = &world.apps[seat];
-    let call = world.coin_call(seat, &order, coin, &json!({}));
+    let body = match &link {
+        Some(link) => world.says(link, json!({})),
+        None => match world.reads(&order, coin) {
+            Some(Seen { id, amount }) => json!({ "refund_id": id, "amount": amount }),
+            None => return,
+        },
+    };
+    let call = world.coin_call(seat, &order, coin, &body);
     let answered = async {
         withdraw_refund::withdraw_refund(app, call.authenticate(app, withdraw_refund::SCOPE).await?).await
     };

@@ -13,6 +13,8 @@ use crate::kind;
 /// A refund as its payment's item says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refund {
+    /// Its place among its payment's refunds.
+    pub number: u64,
     /// The hash of its claim link's secret, which no other refund has.
     pub secret: String,
     /// The coin's place in the settings.
@@ -60,6 +62,7 @@ impl Refund {
         let txs = earlier["txs"]["L"].as_array();
         let named = optional(row, "tx");
         Refund {
+            number: number(row, "number").unwrap_or(0),
             secret: text(row, "secret").to_owned(),
             coin: kind::place(coin),
             units: units(row, "units"),

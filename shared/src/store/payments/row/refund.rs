@@ -16,6 +16,9 @@ use crate::store::StoreError;
 /// Of the claim link's secret only the hash is here.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(super) struct RefundRow {
+    /// Absent in items of old: such a refund has the moment at which it was asked for as its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
     chain: String,
     decimals: u8,
     units: String,
@@ -77,6 +80,7 @@ impl RefundRow {
         let confirmation = refund.confirmation;
         let sightings = refund.sightings.iter();
         let row = RefundRow {
+            number: Some(refund.number),
             chain: refund.chain.to_string(),
             decimals: refund.decimals.get(),
             units: refund.units.0.to_string(),
@@ -110,6 +114,7 @@ impl RefundRow {
         let sightings = self.seen.into_iter().map(|(tx, row)| (tx, row.sighting()));
         let coin = coin_id(coin)?;
         let refund = Refund {
+            number: self.number.unwrap_or(self.at),
             coin: coin.clone(),
             chain: chain_id(&self.chain)?,
             decimals: decimals(self.decimals)?,
