@@ -42,7 +42,8 @@ const RULINGS: [(&str, &str); 11] = [
         "R16",
         "A status moves only from kyc_required to pending to partially_paid to paid to overpaid and, when blocks are \
          taken back, back along that line; to cancelled or expired from the first three; to refunded from those two, or \
-         to paid and overpaid when the merchant accepts late money.",
+         to paid and overpaid when the merchant accepts late money. What goes back of a paid or overpaid payment leaves \
+         its status.",
     ),
     ("R18", "The payer proves identity before a coin can be chosen, in three attempts at most."),
     ("R19", "A coin can be changed while no money is on its way; every address given out stays watched."),
@@ -103,6 +104,7 @@ struct Amounts {
     amount_received_usd: Usd,
     still_due_usd: Usd,
     overpaid_usd: Usd,
+    refunded_usd: Usd,
     tolerance_basis_points: u64,
     spread_basis_points: u64,
     because: Vec<Conclusion>,
@@ -176,6 +178,7 @@ impl Amounts {
             amount_received_usd: Usd(payment.received()),
             still_due_usd: Usd(payment.still_due()),
             overpaid_usd: Usd(payment.overpaid()),
+            refunded_usd: Usd(payment.refunded()),
             tolerance_basis_points: terms.tolerance.get(),
             spread_basis_points: terms.spread.get(),
             because: status::amounts(payment),

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use num_bigint::BigUint;
 
 pub use amount::{AmountError, MAX_AMOUNT, MIN_AMOUNT};
-pub use credit::Credit;
+pub use credit::{Credit, InvalidCredit};
 
 /// Ten thousand basis points are the whole.
 const WHOLE_BASIS_POINTS: u64 = 10_000;

@@ -24,8 +24,8 @@ pub use ledger::{AWAITED_SECONDS, Lateness};
 pub use metadata::Metadata;
 pub use quote::{QUOTE_SECONDS, Quote, Quotes};
 pub use refund::{
-    CLAIM_SECONDS, ClaimHash, ClaimSecret, MeantRefund, NotARefund, NotASecret, Refund, RefundId, RefundReport,
-    RefundStatus, Refundable,
+    CLAIM_SECONDS, ClaimHash, ClaimSecret, MeantRefund, NotARefund, NotASecret, Refund, RefundId,
+    RefundReport, RefundStatus, Refundable,
 };
 pub(crate) use refund::{Claim, Confirmation, Earlier, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Request};

@@ -2,7 +2,7 @@
 
 use super::{Conclusion, conclude};
 use crate::moment::Timestamp;
-use crate::money::BasisPoints;
+use crate::money::{BasisPoints, Cents};
 use crate::payment::{AWAITED_SECONDS, FeePaidBy, Payment, Status};
 
 /// The sentence that a merchant asks for first.
@@ -76,6 +76,14 @@ pub(super) fn amounts(payment: &Payment) -> Vec<Conclusion> {
         let sentence =
             format!("Rates are the market's less the spread of {} agreed at creation.", terms.spread);
         all.push(conclude(&["R20"], sentence));
+    }
+    let refunded = payment.refunded();
+    if refunded > Cents::ZERO {
+        let sentence = format!(
+            "{refunded} USD went back, by what each refund was worth when it was asked for; the status does not reckon \
+             with that until all of a payment that ended went back."
+        );
+        all.push(conclude(&["R16"], sentence));
     }
     all
 }

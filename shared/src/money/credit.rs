@@ -1,6 +1,7 @@
 //! What coins are worth in dollars, exactly: a fraction of a cent is kept until a rule rounds it (R21).
 
 use std::iter::Sum;
+use std::str::FromStr;
 
 use num_bigint::BigUint;
 use num_rational::Ratio;
@@ -62,6 +63,12 @@ impl Credit {
         Units(u128::try_from(share.to_integer()).unwrap_or(u128::MAX)).min(whole)
     }
 
+    /// What is left of it without `other`; nothing if that is more.
+    #[must_use]
+    pub fn minus(&self, other: &Credit) -> Credit {
+        if *self <= *other { Credit::zero() } else { Credit(&self.0 - &other.0) }
+    }
+
     /// The exact dollars as a fraction in lowest terms: `4999/100`.
     pub fn fraction(&self) -> String {
         let dollars = &self.0 / BigUint::from(100_u32);
@@ -87,6 +94,26 @@ impl Credit {
     /// Whether there is nothing at all.
     pub fn is_zero(&self) -> bool {
         *self == Credit::zero()
+    }
+}
+
+/// A text that is no fraction of dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a fraction of dollars")]
+pub struct InvalidCredit;
+
+/// What [`Credit::fraction`] writes.
+impl FromStr for Credit {
+    type Err = InvalidCredit;
+
+    fn from_str(text: &str) -> Result<Credit, InvalidCredit> {
+        let (dollars, of) = text.split_once('/').ok_or(InvalidCredit)?;
+        let number = |text: &str| text.parse::<BigUint>().map_err(|_| InvalidCredit);
+        let (dollars, of) = (number(dollars)?, number(of)?);
+        if of == BigUint::ZERO {
+            return Err(InvalidCredit);
+        }
+        Ok(Credit(Ratio::new(dollars * BigUint::from(100_u32), of)))
     }
 }
 

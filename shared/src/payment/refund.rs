@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{BlockAt, Sequence, Standing, Status};
 use crate::chain::{ChainId, CoinId};
 use crate::moment::{DAY_SECONDS, Timestamp};
-use crate::money::{Decimals, Units};
+use crate::money::{Credit, Decimals, Units};
 
 /// How long a claim link waits for an address.
 pub const CLAIM_SECONDS: u64 = 7 * DAY_SECONDS;
@@ -125,6 +125,8 @@ pub(crate) struct Sighting {
 pub(crate) struct Earlier {
     /// All together.
     pub(crate) units: Units,
+    /// What that was worth; `None` if some of it was asked for before this was kept.
+    pub(crate) worth: Option<Credit>,
     /// Their transactions: none of them is ever another refund too.
     pub(crate) tx_ids: BTreeSet<String>,
     /// When the last of those that ended the payment was completed.
@@ -163,8 +165,10 @@ pub struct Refund {
     pub(crate) chain: ChainId,
     pub(crate) decimals: Decimals,
     pub(crate) units: Units,
+    /// What they were worth when it was asked for, by what counted then; `None` if that was before this was kept.
+    pub(crate) worth: Option<Credit>,
     pub(crate) confirmations_required: u32,
-    /// Where the payment stood when it was asked for: what ended gives all back, what is overpaid its excess.
+    /// Where the payment stood when it was asked for: what gives back after `refunded` ends nothing any more.
     pub(crate) reason: Status,
     pub(crate) secret: ClaimHash,
     pub(crate) requested_at: Timestamp,
@@ -215,6 +219,14 @@ impl Refund {
     pub fn given_back(&self) -> Units {
         let own = self.completed().map_or(Units(0), |_| self.units);
         self.earlier.units.plus(own)
+    }
+
+    /// What that was worth, exactly; `None` if some of it was asked for before this was kept.
+    pub(super) fn worth_given_back(&self) -> Option<Credit> {
+        let is_first = self.earlier.units == Units(0);
+        let earlier = if is_first { Some(Credit::zero()) } else { self.earlier.worth.clone() };
+        let own = if self.completed().is_some() { self.worth.clone() } else { Some(Credit::zero()) };
+        Some([earlier?, own?].into_iter().sum())
     }
 
     /// Whether any of the coin went back before it.

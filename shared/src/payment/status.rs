@@ -125,13 +125,13 @@ pub enum Refusal {
     /// Late money must cover what is due (R16).
     #[error("The money received does not cover what is due")]
     NotCovered,
-    /// Only what counted of a payment that ended goes back, or the excess of an overpaid one (R16).
+    /// Only what counted of a payment that is paid or ended goes back (R16).
     #[error("Payment is {} and holds nothing to refund", .status.as_str())]
     NothingToRefund {
         /// Where it stands.
         status: Status,
     },
-    /// Never more than was received, or than is in excess.
+    /// Never more than was received.
     #[error("The amount is more than can be refunded")]
     MoreThanRefundable,
     /// What was given back, and by which transactions, is kept for ever.

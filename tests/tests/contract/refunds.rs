@@ -118,8 +118,8 @@ fn r16_refunding_an_excess_leaves_overpaid() {
     shared(async |product| {
         let shop = product.shop().await;
         let id = received(&shop.test, 150).await;
-        let more = ask(&shop.test, &id, json!({ "amount": "0.0020001" })).await;
-        more.assert_refused(400, "invalid_parameter", "amount must be at most 0.002");
+        let more = ask(&shop.test, &id, json!({ "amount": "0.0060001" })).await;
+        more.assert_refused(400, "invalid_parameter", "amount must be at most 0.006");
         let refund = confirmed(product, &shop.test, &id, "ETH").await;
         assert_eq!((&refund["amount"], &refund["status"]), (&json!("0.002"), &json!("confirmed")));
         product.local.streams_idle().await.unwrap();
@@ -132,14 +132,52 @@ fn r16_refunding_an_excess_leaves_overpaid() {
         assert_eq!(sweep().await, (0, 1), "the refund needs what lies there");
         let done = shop.test.play(&id, &[json!({ "scenario": "refund", "coin": "ETH" })]).await;
         assert_eq!((done.field("status"), done.field("refunded_at")), (json!("overpaid"), json!(null)));
+        assert!(done.text.contains(r#""refunded_usd":5.00"#), "{}", done.text);
+        let again = ask(&shop.test, &id, json!(null)).await;
+        let detail = "amount is required, because the excess went back already";
+        again.assert_refused(400, "invalid_parameter", detail);
         assert_eq!(listed(&shop.test, &id).await[0]["status"], "completed");
         assert_eq!(sweep().await, (1, 0), "what is left is the merchant's");
-        for (id, status) in
-            [(received(&shop.test, 100).await, "paid"), (received(&shop.test, 40).await, "partially_paid")]
-        {
-            let detail = format!("Payment is {status} and holds nothing to refund");
-            ask(&shop.test, &id, json!(null)).await.assert_refused(400, "payment_state", &detail);
-        }
+        let id = received(&shop.test, 40).await;
+        let detail = "Payment is partially_paid and holds nothing to refund";
+        ask(&shop.test, &id, json!(null)).await.assert_refused(400, "payment_state", detail);
+    });
+}
+
+#[test]
+fn r16_a_paid_payment_gives_back_part_or_whole_and_stays_paid() {
+    shared(async |product| {
+        let shop = product.shop().await;
+        let id = received(&shop.test, 100).await;
+        let before = shop.test.read(&id).await;
+        assert!(before.text.contains(r#""refunded_usd":0.00"#), "{}", before.text);
+        let unchanged = |now: &Answer| {
+            for field in
+                ["status", "paid_at", "amount_received_usd", "overpaid_usd", "refunded_at", "fee_usd"]
+            {
+                assert_eq!(now.field(field), before.field(field), "{field}");
+            }
+            assert_eq!(now.field("status"), "paid");
+        };
+        let give_back = async |body: Value| {
+            let asked = ask(&shop.test, &id, body).await;
+            give(product, &link(&asked), ADDRESS, true).await;
+            assert_eq!(confirm(&shop.test, &id, "ETH").await.refund()["status"], "confirmed");
+            unchanged(&shop.test.read(&id).await);
+            shop.test.play(&id, &[json!({ "scenario": "refund" })]).await
+        };
+        let part = give_back(json!({ "amount": "0.001" })).await;
+        unchanged(&part);
+        assert!(part.text.contains(r#""refunded_usd":2.50"#), "{}", part.text);
+        let more = ask(&shop.test, &id, json!({ "amount": "0.0031" })).await;
+        more.assert_refused(400, "invalid_parameter", "amount must be at most 0.003");
+        let whole = give_back(json!(null)).await;
+        unchanged(&whole);
+        assert!(whole.text.contains(r#""refunded_usd":10.00"#), "{}", whole.text);
+        let why = shop.test.explain(&id).await;
+        assert!(why.text.contains("10.00 USD went back"), "{}", why.text);
+        let again = ask(&shop.test, &id, json!(null)).await;
+        again.assert_refused(400, "payment_state", "Payment is paid and holds nothing to refund");
     });
 }
 
@@ -181,8 +219,8 @@ fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
         let late = confirm(&shop.test, &id, "ETH").await;
         late.assert_refused(400, "payment_state", "The refund is withdrawn and cannot be confirmed");
         assert_eq!(shop.test.accept_late(&id).await.field("status"), "paid");
-        let detail = "Payment is paid and holds nothing to refund";
-        ask(&shop.test, &id, json!(null)).await.assert_refused(400, "payment_state", detail);
+        // It is paid now, and gives back as such.
+        assert_eq!(ask(&shop.test, &id, json!({ "amount": "0.001" })).await.status, 201);
         // What is confirmed cannot be taken back.
         let sure = cancelled(&shop.test, 50).await;
         confirmed(product, &shop.test, &sure, "ETH").await;

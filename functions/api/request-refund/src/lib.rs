@@ -69,11 +69,14 @@ impl Wish {
     }
 
     fn units(&self, refundable: &Refundable, least: Units) -> Result<Units, InvalidParameter> {
-        let (decimals, most) = (refundable.decimals, refundable.most);
+        let Refundable { decimals, most, usual, .. } = *refundable;
         let invalid = |rule: String| InvalidParameter::new("amount", rule);
         let rule = || format!("must be a positive number with at most {} decimals", decimals.get());
         let parse = |amount| Units::parse(amount, decimals).map_err(|_| invalid(rule()));
-        let units = self.amount.as_deref().map_or(Ok(most), parse)?;
+        if self.amount.is_none() && usual == Units(0) {
+            return Err(invalid("is required, because the excess went back already".to_owned()));
+        }
+        let units = self.amount.as_deref().map_or(Ok(usual), parse)?;
         if units < least {
             return Err(invalid(format!("must be at least {}", least.display(decimals))));
         }

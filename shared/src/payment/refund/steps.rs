@@ -20,8 +20,13 @@ pub struct Refundable {
     pub chain: ChainId,
     /// Decimals of its unit.
     pub decimals: Decimals,
-    /// Not more than this.
+    /// Not more than this: what counted, less what went back.
     pub most: Units,
+    /// What that is worth, exactly.
+    pub worth: Credit,
+    /// How much, unless the merchant says: the excess of an overpaid payment, which is nothing once it went back, and all
+    /// of any other.
+    pub usual: Units,
     /// How deep the transaction must lie: as deep as the money that came.
     pub confirmations_required: u32,
 }
@@ -102,30 +107,44 @@ impl Payment {
         self.refund(coin).map_or(Units(0), Refund::given_back)
     }
 
-    /// What can go back at `now`, by coin: what counted of a payment that ended, the excess of an overpaid one; less what
-    /// went back already.
+    /// Dollars that went back by now, as the chain proved (R16): each refund at what its units were worth when it was
+    /// asked for, exactly; the sum is rounded down to cents.
+    pub fn refunded(&self) -> Cents {
+        let counted = self.counted_by_coin();
+        self.refunds().map(|refund| worth_given_back(refund, &counted)).sum::<Credit>().floor()
+    }
+
+    /// What can go back at `now`, by coin: what counted of a payment that is paid or ended, less what went back already.
     pub fn refundable(&self, now: Timestamp) -> Result<Vec<Refundable>, Refusal> {
         let counted = self.counted_by_coin();
         let status = self.status(now);
+        let rest = || counted.values().map(|of_coin| self.rest(of_coin, &counted)).collect();
         let all: Vec<_> = match status {
-            Status::Expired | Status::Cancelled | Status::Refunded => {
-                counted.into_values().map(|counted| self.rest(counted.refundable)).collect()
-            }
-            Status::Overpaid => self.excess(&counted, now),
-            Status::KycRequired | Status::Pending | Status::PartiallyPaid | Status::Paid => Vec::new(),
+            Status::Paid | Status::Expired | Status::Cancelled | Status::Refunded => rest(),
+            Status::Overpaid => self.excess(rest(), &counted, now),
+            Status::KycRequired | Status::Pending | Status::PartiallyPaid => Vec::new(),
         };
         let some: Vec<_> = all.into_iter().filter(|coin| coin.most > Units(0)).collect();
         if some.is_empty() { Err(Refusal::NothingToRefund { status }) } else { Ok(some) }
     }
 
     /// What did not go back yet of what could.
-    fn rest(&self, refundable: Refundable) -> Refundable {
-        Refundable { most: refundable.most.minus(self.given_back(&refundable.coin)), ..refundable }
+    fn rest(&self, of_coin: &Counted, counted: &BTreeMap<CoinId, Counted>) -> Refundable {
+        let Counted { refundable, credit } = of_coin;
+        let most = refundable.most.minus(self.given_back(&refundable.coin));
+        let went = self.refund(&refundable.coin).map(|refund| worth_given_back(refund, counted));
+        let worth = went.map_or(credit.clone(), |went| credit.minus(&went));
+        Refundable { most, worth, usual: most, ..refundable.clone() }
     }
 
-    /// The excess in each coin, at the ratio at which the coin was credited, less what went back of it in any coin and
-    /// what goes back in others.
-    fn excess(&self, counted: &BTreeMap<CoinId, Counted>, now: Timestamp) -> Vec<Refundable> {
+    /// Of an overpaid payment its excess goes back, unless the merchant says otherwise: in each coin, at the ratio at which
+    /// the coin was credited, less what went back of it in any coin and what goes back in others.
+    fn excess(
+        &self,
+        rest: Vec<Refundable>,
+        counted: &BTreeMap<CoinId, Counted>,
+        now: Timestamp,
+    ) -> Vec<Refundable> {
         let promised = |refund: &Refund, of: &CoinId| {
             let is_other = refund.coin != *of && self.refund_status(refund, now).is_under_way();
             refund.given_back().plus(if is_other { refund.units } else { Units(0) })
@@ -137,12 +156,14 @@ impl Payment {
             });
             worth.sum::<Credit>().ceil()
         };
-        let of_coin = |Counted { refundable, credit }: &Counted| {
-            let excess = self.overpaid().minus(going_back(&refundable.coin));
-            let most = credit.units_worth(excess, refundable.most);
-            Refundable { most: most.min(self.rest(refundable.clone()).most), ..refundable.clone() }
+        let of_coin = |rest: Refundable| {
+            let excess = self.overpaid().minus(going_back(&rest.coin));
+            let units = counted.get(&rest.coin).map_or(Units(0), |Counted { refundable, credit }| {
+                credit.units_worth(excess, refundable.most)
+            });
+            Refundable { usual: units.min(rest.most), ..rest }
         };
-        counted.values().map(of_coin).collect()
+        rest.into_iter().map(of_coin).collect()
     }
 
     fn counted_by_coin(&self) -> BTreeMap<CoinId, Counted> {
@@ -155,6 +176,8 @@ impl Payment {
                     chain: chain.clone(),
                     decimals: *decimals,
                     most: Units(0),
+                    worth: Credit::zero(),
+                    usual: Units(0),
                     confirmations_required: 0,
                 },
                 credit: Credit::zero(),
@@ -195,9 +218,9 @@ impl Payment {
         if earlier.tx_ids.len() >= REFUNDS_OF_A_COIN {
             return Err(Refusal::TooManyRefunds);
         }
-        let Refundable { coin, chain, decimals, most, confirmations_required } =
+        let Refundable { coin, chain, decimals, most, worth, usual, confirmations_required } =
             self.refundable_in(coin, now)?;
-        let units = units.unwrap_or(most);
+        let units = units.unwrap_or(usual);
         if units > most || units == Units(0) {
             return Err(Refusal::MoreThanRefundable);
         }
@@ -209,6 +232,7 @@ impl Payment {
             chain,
             decimals,
             units,
+            worth: Some(worth.portion(units, most)),
             confirmations_required,
             reason,
             secret,
@@ -375,6 +399,15 @@ impl Payment {
     }
 }
 
+/// What the completed refunds of a coin were worth. What was not kept of those of old is worked out by what counts now.
+fn worth_given_back(refund: &Refund, counted: &BTreeMap<CoinId, Counted>) -> Credit {
+    let by_now = || {
+        let Some(Counted { refundable, credit }) = counted.get(&refund.coin) else { return Credit::zero() };
+        credit.portion(refund.given_back().min(refundable.most), refundable.most)
+    };
+    refund.worth_given_back().unwrap_or_else(by_now)
+}
+
 impl Refund {
     /// When it, or the last one before it, was completed of those that end a payment: not of those that gave back what
     /// came after the end.
@@ -386,6 +419,8 @@ impl Refund {
     fn next_earlier(&self) -> Earlier {
         let mut tx_ids = self.earlier.tx_ids.clone();
         tx_ids.extend(self.completed().map(|(tx_id, _)| tx_id.to_owned()));
-        Earlier { units: self.given_back(), tx_ids, ended_at: self.ended_at() }
+        let units = self.given_back();
+        let worth = self.worth_given_back().filter(|_| units > Units(0));
+        Earlier { units, worth, tx_ids, ended_at: self.ended_at() }
     }
 }

@@ -116,7 +116,8 @@ fn arb_report() -> impl Strategy<Value = RefundReport> {
 /// Payments with something to give back, and mostly what gives it back.
 fn arb_refunds() -> impl Strategy<Value = (Payment, Vec<(Event, u64)>)> {
     let sure = || confirmed(&expired(), "ETH", 0, OVER);
-    let start = prop::sample::select(vec![expired(), overpaid(), sure(), confirmed(&both(), "ETH", 0, OVER)]);
+    let start =
+        prop::sample::select(vec![expired(), paid(), overpaid(), sure(), confirmed(&both(), "ETH", 0, OVER)]);
     let steps =
         prop::collection::vec((prop_oneof![8 => arb_step(), 1 => arb_event()], 0..CLAIM_SECONDS), 0..24);
     (start, steps).prop_map(|(start, steps)| {
@@ -153,6 +154,12 @@ fn overpaid() -> Payment {
     payment
 }
 
+fn paid() -> Payment {
+    let payment = counted(&chosen(), 0, 4, 60);
+    assert_eq!(payment.recorded_status(), Status::Paid);
+    payment
+}
+
 fn follow_all(payment: &Payment, events: &[Event], seconds: u64) -> Payment {
     events.iter().fold(payment.clone(), |payment, event| payment.act(event.clone(), at(seconds)).unwrap())
 }
@@ -168,7 +175,7 @@ pub(crate) fn given_back(payment: &Payment, seconds: u64) -> Payment {
     let apply = |payment: Payment, event| payment.act(event, now).unwrap();
     (0..).zip(all).fold(payment.clone(), |payment, (number, refundable)| {
         let (name, units) = (refundable.coin.as_str(), refundable.most.0);
-        let confirmed = [ask(name, None, number), claim(number, PAYER), confirm(name, PAYER)];
+        let confirmed = [ask(name, Some(units), number), claim(number, PAYER), confirm(name, PAYER)];
         let confirmed = confirmed.into_iter().fold(payment, apply);
         let block = BlockAt { height: 1, time: now.plus(1) };
         let standing = Standing::InBlock { block, confirmations: refundable.confirmations_required };
@@ -200,12 +207,17 @@ fn a22_a_command_about_a_refund_that_another_replaced_moves_nothing() {
     let meant = first.meant(refund(&first));
     let withdrawn = first.act(withdraw("ETH"), at(OVER)).unwrap();
     // Said twice, and of the same coin, to the same address, of the same size: and yet another refund.
-    assert_eq!(withdrawn.apply(Event::WithdrawRefund { meant: meant.clone() }, at(OVER)), Ok(withdrawn.clone()));
+    assert_eq!(
+        withdrawn.apply(Event::WithdrawRefund { meant: meant.clone() }, at(OVER)),
+        Ok(withdrawn.clone())
+    );
     for units in [Some(2), Some(3)] {
         let second = follow_all(&withdrawn, &[ask("ETH", units, 2), claim(2, PAYER)], OVER);
         assert_ne!(second.refund_id(refund(&second)), meant.id);
         let sure = second.act(confirm("ETH", PAYER), at(OVER)).unwrap();
-        for (payment, event) in words(&meant).into_iter().flat_map(|event| [(&second, event.clone()), (&sure, event)]) {
+        for (payment, event) in
+            words(&meant).into_iter().flat_map(|event| [(&second, event.clone()), (&sure, event)])
+        {
             assert_eq!(payment.apply(event, at(OVER)), Err(Refusal::OtherRefund));
         }
         // The right name and another amount.
@@ -221,7 +233,14 @@ fn a_refund_is_named_as_it_is_shown_and_not_otherwise() {
     let asked = expired().apply(ask("ETH", None, 1), at(OVER)).unwrap();
     let id = asked.refund_id(refund(&asked));
     assert_eq!((id.to_string(), id.to_string().parse()), (format!("{}-1", asked.id().code()), Ok(id)));
-    for wrong in ["", "1", "-1", &format!("{id}0-"), &format!("{}-01", asked.id().code()), &format!("{}-+1", asked.id().code())] {
+    for wrong in [
+        "",
+        "1",
+        "-1",
+        &format!("{id}0-"),
+        &format!("{}-01", asked.id().code()),
+        &format!("{}-+1", asked.id().code()),
+    ] {
         assert!(wrong.parse::<crate::payment::RefundId>().is_err(), "{wrong}");
     }
 }
@@ -280,6 +299,7 @@ proptest! {
                 }
                 prop_assert!(!replaced || !payment.refund_status(before, at(now)).is_under_way());
                 prop_assert!(before.given_back() <= after.given_back());
+                prop_assert!(payment.refunded() <= next.refunded());
                 if after.confirmed_at().is_some() && before.confirmed_at().is_none() {
                     let counted: u128 = payment.counted().map(|transfer| transfer.movement().units.0).sum();
                     prop_assert!(after.units().0 <= counted);
@@ -379,7 +399,7 @@ proptest! {
     /// Kept by hand: each transaction that completes a refund, and what it gave back.
     #[test]
     fn r16_never_more_goes_back_than_counted_and_refunded_means_all_of_it(
-        start in prop::sample::select(vec![expired(), overpaid()]),
+        start in prop::sample::select(vec![expired(), paid(), overpaid()]),
         moves in prop::collection::vec(arb_move(), 0..60),
     ) {
         let (mut payment, mut paid) = (start, BTreeMap::new());
@@ -443,10 +463,9 @@ fn r16_part_of_the_money_leaves_the_rest_to_go_back_too() {
 #[test]
 fn r16_an_excess_that_went_back_keeps_nothing_of_what_is_left() {
     let excess = confirmed(&overpaid(), "ETH", 1, 70).apply(seen("ETH", 2, 90, REQUIRED), at(90)).unwrap();
-    let nothing = Err(Refusal::NothingToRefund { status: Status::Overpaid });
-    assert_eq!(excess.apply(ask("ETH", None, 2), at(95)), nothing);
+    assert_eq!(excess.apply(ask("ETH", None, 2), at(95)), Err(Refusal::MoreThanRefundable));
     let more = counted(&excess, 1, 1, 95);
-    assert_eq!(more.refundable(at(95)).unwrap()[0].most, Units(1));
+    assert_eq!(more.refundable(at(95)).unwrap()[0].usual, Units(1));
     // The blocks of all but three units are taken back, and the payment ends.
     let three = counted(&excess, 1, 3, 100);
     let lost = three.apply(Event::Reported(report(0, 6, 9, Standing::Replaced)), at(110)).unwrap();
@@ -486,15 +505,59 @@ fn r16_two_coins_need_two_refunds() {
 fn r16_refunding_an_excess_leaves_overpaid() {
     // 150 USD came for 100, at 25 a unit: two units are too many.
     let payment = overpaid();
-    assert_eq!(payment.refundable(at(70)).unwrap()[0].most, Units(2));
-    assert_eq!(payment.apply(ask("ETH", Some(3), 1), at(70)), Err(Refusal::MoreThanRefundable));
+    let refundable = payment.refundable(at(70)).unwrap()[0].clone();
+    assert_eq!((refundable.usual, refundable.most), (Units(2), Units(6)));
+    assert_eq!(payment.apply(ask("ETH", Some(7), 1), at(70)), Err(Refusal::MoreThanRefundable));
     let done = confirmed(&payment, "ETH", 1, 70).apply(seen("ETH", 2, 90, REQUIRED), at(90)).unwrap();
     assert_eq!((status(&done, 90), done.recorded_status()), (RefundStatus::Completed, Status::Overpaid));
-    assert_eq!(done.refunded_at(), None);
+    assert_eq!((done.refunded_at(), done.refunded()), (None, Cents(5_000)));
+    // All that came may go back as well, if that is said.
+    let rest = follow_all(&done, &[ask("ETH", Some(4), 2), claim(2, PAYER), confirm("ETH", PAYER)], 100);
+    let deep = Event::RefundSeen(pays("ETH", "rest", 4, 1, in_block(120, REQUIRED)));
+    let all = rest.apply(deep, at(120)).unwrap();
     assert_eq!(
-        counted(&chosen(), 0, 4, 60).apply(ask("ETH", None, 1), at(70)),
-        Err(Refusal::NothingToRefund { status: Status::Paid })
+        (all.recorded_status(), all.refunded(), all.received()),
+        (Status::Overpaid, Cents(15_000), Cents(15_000))
     );
+    let nothing = Err(Refusal::NothingToRefund { status: Status::Overpaid });
+    assert_eq!(all.apply(ask("ETH", Some(1), 3), at(130)), nothing);
+}
+
+#[test]
+fn r16_a_paid_payment_gives_back_a_part_and_then_the_rest_and_stays_paid() {
+    let payment = paid();
+    let shown = |payment: &Payment| {
+        (payment.recorded_status(), payment.paid_at(), payment.received(), payment.refunded_at())
+    };
+    let part = follow_all(&payment, &[ask("ETH", Some(1), 1), claim(1, PAYER), confirm("ETH", PAYER)], 70);
+    let sent = part.apply(seen("ETH", 1, 80, REQUIRED - 1), at(80)).unwrap();
+    assert_eq!(sent.refunded(), Cents::ZERO, "only the chain's depth proves it");
+    let part = sent.apply(seen("ETH", 1, 90, REQUIRED), at(90)).unwrap();
+    assert_eq!((shown(&part), part.refunded()), (shown(&payment), Cents(2_500)));
+    assert_eq!(part.apply(ask("ETH", Some(4), 2), at(95)), Err(Refusal::MoreThanRefundable));
+    let rest = confirmed(&part, "ETH", 2, 100);
+    assert_eq!(refund(&rest).units(), Units(3));
+    let deep = Event::RefundSeen(pays("ETH", "rest", 3, 1, in_block(120, REQUIRED)));
+    let all = rest.apply(deep, at(120)).unwrap();
+    assert_eq!((shown(&all), all.refunded()), (shown(&payment), Cents(10_000)));
+    let nothing = Err(Refusal::NothingToRefund { status: Status::Paid });
+    assert_eq!(all.apply(ask("ETH", None, 3), at(130)), nothing);
+}
+
+/// What went back keeps its worth whatever comes later, and all that came is worth all that was received.
+#[test]
+fn r16_what_went_back_is_worth_what_it_was_credited_for() {
+    let part = follow_all(&paid(), &[ask("ETH", Some(3), 1), claim(1, PAYER), confirm("ETH", PAYER)], 70);
+    let part = part.apply(seen("ETH", 3, 90, REQUIRED), at(90)).unwrap();
+    // No quote holds any more: a unit has another worth.
+    let later = 60 + 2 * QUOTE_SECONDS;
+    let more = counted(&part, 5, 1, later);
+    let received = more.received();
+    assert!(![Cents(10_000), Cents(12_500)].contains(&received), "{received}");
+    assert_eq!((part.refunded(), more.refunded()), (Cents(7_500), Cents(7_500)));
+    let rest = follow_all(&more, &[ask("ETH", Some(2), 2), claim(2, PAYER), confirm("ETH", PAYER)], later);
+    let deep = Event::RefundSeen(pays("ETH", "rest", 2, 1, in_block(later + 60, REQUIRED)));
+    assert_eq!(rest.apply(deep, at(later + 60)).unwrap().refunded(), received);
 }
 
 #[test]
@@ -505,19 +568,19 @@ fn r16_an_excess_in_two_coins_goes_back_once() {
         ..report(7, 5, 3, in_block(seconds, REQUIRED))
     };
     let payment = overpaid().apply(Event::Reported(dollars), at(seconds)).unwrap();
-    let most = |payment: &Payment, name: &str| {
+    let excess = |payment: &Payment, name: &str| {
         let all = payment.refundable(at(seconds)).unwrap_or_default();
         all.into_iter()
             .find(|refundable| refundable.coin == coin(name))
-            .map_or(0, |refundable| refundable.most.0)
+            .map_or(0, |refundable| refundable.usual.0)
     };
-    assert_eq!((most(&payment, "ETH"), most(&payment, "USDC")), (6, 5));
+    assert_eq!((excess(&payment, "ETH"), excess(&payment, "USDC")), (6, 5));
     let eth_back = payment.apply(ask("ETH", None, 1), at(seconds)).unwrap();
-    assert_eq!((most(&eth_back, "ETH"), most(&eth_back, "USDC")), (6, 0));
+    assert_eq!((excess(&eth_back, "ETH"), excess(&eth_back, "USDC")), (6, 0));
     let part_back = payment.apply(ask("ETH", Some(1), 1), at(seconds)).unwrap();
-    assert!(most(&part_back, "USDC") > 0);
+    assert!(excess(&part_back, "USDC") > 0);
     let withdrawn = eth_back.act(withdraw("ETH"), at(seconds)).unwrap();
-    assert_eq!(most(&withdrawn, "USDC"), 5);
+    assert_eq!(excess(&withdrawn, "USDC"), 5);
 }
 
 #[test]
@@ -530,8 +593,7 @@ fn r16_a_refund_and_an_acceptance_keep_each_other_out() {
     // Nobody gave an address in time, or it was taken back.
     let accepted = asked.apply(Event::AcceptLate, at(OVER + CLAIM_SECONDS)).unwrap();
     assert!(accepted.recorded_status().is_paid());
-    let nothing = Err(Refusal::NothingToRefund { status: accepted.recorded_status() });
-    assert_eq!(accepted.apply(ask("ETH", None, 2), at(OVER + CLAIM_SECONDS)), nothing);
+    assert!(accepted.apply(ask("ETH", Some(1), 2), at(OVER + CLAIM_SECONDS)).is_ok(), "it is paid now");
     let withdrawn = asked.act(withdraw("ETH"), at(OVER)).unwrap();
     assert!(withdrawn.apply(Event::AcceptLate, at(OVER)).is_ok());
 }
@@ -561,10 +623,7 @@ fn what_is_confirmed_cannot_be_taken_back_and_what_is_not_can() {
         refused(RefundStatus::Claimed, "given a transaction")
     );
     let withdrawn = claimed.act(withdraw("ETH"), at(OVER)).unwrap();
-    assert_eq!(
-        withdrawn.act(confirm("ETH", PAYER), at(OVER)),
-        refused(RefundStatus::Withdrawn, "confirmed")
-    );
+    assert_eq!(withdrawn.act(confirm("ETH", PAYER), at(OVER)), refused(RefundStatus::Withdrawn, "confirmed"));
     let sure = claimed.act(confirm("ETH", PAYER), at(OVER)).unwrap();
     let back = sure.act(withdraw("ETH"), at(OVER));
     assert_eq!(back, refused(RefundStatus::Confirmed, "withdrawn"));

@@ -160,13 +160,11 @@ impl Stage<'_> {
     fn to_give_back(&self) -> Vec<Order> {
         let state = self.net.lock();
         let is_over = |written: &Written| match written.status {
-            Some(Status::Overpaid) => true,
+            Some(Status::Paid | Status::Overpaid) => true,
             Some(Status::Expired | Status::Cancelled | Status::Refunded) => {
                 written.transfers.values().any(|held| held.counts)
             }
-            Some(Status::KycRequired | Status::Pending | Status::PartiallyPaid | Status::Paid) | None => {
-                false
-            }
+            Some(Status::KycRequired | Status::Pending | Status::PartiallyPaid) | None => false,
         };
         let orders = self.world.orders.borrow();
         let of_record =

@@ -10,6 +10,7 @@ use super::transfer::StandingRow;
 use super::{chain_id, coin_id, decimals, hash, is_default, malformed, units};
 use crate::chain::CoinId;
 use crate::moment::Timestamp;
+use crate::money::Credit;
 use crate::payment::{Claim, ClaimHash, Confirmation, Earlier, Refund, Sequence, Sighting, Status};
 use crate::store::StoreError;
 
@@ -22,6 +23,8 @@ pub(super) struct RefundRow {
     chain: String,
     decimals: u8,
     units: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worth: Option<String>,
     required: u32,
     reason: String,
     secret: String,
@@ -48,6 +51,8 @@ pub(super) struct RefundRow {
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 struct EarlierRow {
     units: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worth: Option<String>,
     txs: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<u64>,
@@ -63,6 +68,10 @@ struct SightingRow {
     standing: StandingRow,
     #[serde(skip_serializing_if = "Option::is_none")]
     deep_since: Option<u64>,
+}
+
+fn credit(text: Option<&str>) -> Result<Option<Credit>, StoreError> {
+    text.map(|text| text.parse().map_err(|_| malformed("worth"))).transpose()
 }
 
 fn one() -> u32 {
@@ -84,6 +93,7 @@ impl RefundRow {
             chain: refund.chain.to_string(),
             decimals: refund.decimals.get(),
             units: refund.units.0.to_string(),
+            worth: refund.worth.as_ref().map(Credit::fraction),
             required: refund.confirmations_required,
             reason: refund.reason.as_str().to_owned(),
             secret: URL_SAFE_NO_PAD.encode(refund.secret.to_bytes()),
@@ -119,6 +129,7 @@ impl RefundRow {
             chain: chain_id(&self.chain)?,
             decimals: decimals(self.decimals)?,
             units: units(&self.units)?,
+            worth: credit(self.worth.as_deref())?,
             confirmations_required: self.required,
             reason: Status::from_name(&self.reason).ok_or_else(|| malformed("reason"))?,
             secret: ClaimHash::new(hash(&self.secret, "secret")?),
@@ -139,6 +150,7 @@ impl EarlierRow {
     fn new(earlier: &Earlier) -> Option<EarlierRow> {
         let row = || EarlierRow {
             units: earlier.units.0.to_string(),
+            worth: earlier.worth.as_ref().map(Credit::fraction),
             txs: earlier.tx_ids.clone(),
             ended_at: earlier.ended_at.map(|at| at.0),
         };
@@ -147,7 +159,7 @@ impl EarlierRow {
 
     fn earlier(self) -> Result<Earlier, StoreError> {
         let (units, ended_at) = (units(&self.units)?, self.ended_at.map(Timestamp));
-        Ok(Earlier { units, tx_ids: self.txs, ended_at })
+        Ok(Earlier { units, worth: credit(self.worth.as_deref())?, tx_ids: self.txs, ended_at })
     }
 }
 
