@@ -26,7 +26,7 @@ use refund::RefundLine;
 use transfer::TransferLine;
 
 /// What the rulings that an explanation cites come to, in a sentence each.
-const RULINGS: [(&str, &str); 11] = [
+const RULINGS: [(&str, &str); 12] = [
     (
         "R5",
         "Every amount that can be created can be paid in at least one coin; a coin has no minimum but what its chain itself \
@@ -57,13 +57,17 @@ const RULINGS: [(&str, &str); 11] = [
         "A transfer credits its units times the quote's ratio of dollars to units, exactly; sums are rounded down to \
          cents.",
     ),
-    ("R22", "A transfer counts once, when it has the confirmations of its coin."),
+    (
+        "R22",
+        "A transfer counts once, when it has the confirmations of its coin, by the larger of what is due and what came.",
+    ),
     ("R23", "Money first seen after the end keeps the status; the merchant accepts it or refunds it."),
     (
         "R24",
         "The server holds no private key of anyone: only the merchant's own wallet can pay. A live coin is \
          offered only while its chain was read to its newest block within the last 30 minutes.",
     ),
+    ("R36", "Gas that a sweep proposed to send to an address is the merchant's own and counts for nothing."),
 ];
 
 /// The explanation of one payment at one moment.
@@ -105,6 +109,7 @@ struct Amounts {
     still_due_usd: Usd,
     overpaid_usd: Usd,
     refunded_usd: Usd,
+    awaits_price: bool,
     tolerance_basis_points: u64,
     spread_basis_points: u64,
     because: Vec<Conclusion>,
@@ -179,6 +184,7 @@ impl Amounts {
             still_due_usd: Usd(payment.still_due()),
             overpaid_usd: Usd(payment.overpaid()),
             refunded_usd: Usd(payment.refunded()),
+            awaits_price: payment.awaits_price(),
             tolerance_basis_points: terms.tolerance.get(),
             spread_basis_points: terms.spread.get(),
             because: status::amounts(payment),

@@ -46,7 +46,7 @@ pub enum Step {
     Send,
     /// Ask for a new quote: the last one has lapsed, or is for more than what is left.
     Renew,
-    /// Wait: all that is due was sent and does not count yet.
+    /// Wait: all that is due was sent and does not count yet, or what was sent has no price yet.
     Confirm,
     /// Wait: the time is over, and the chains are looked through for money that came in time.
     Close,
@@ -75,6 +75,7 @@ pub struct PayView {
     amount_received_usd: Usd,
     on_its_way_usd: Usd,
     still_due_usd: Usd,
+    awaits_price: bool,
     overpaid_usd: Usd,
     selected_coin: Option<String>,
     network: Option<String>,
@@ -147,7 +148,7 @@ fn step(payment: &Payment, now: Timestamp) -> Step {
 fn next_step(payment: &Payment, now: Timestamp) -> Step {
     let left = payment.still_due();
     match payment.quote() {
-        _ if left == Cents::ZERO => Step::Confirm,
+        _ if left == Cents::ZERO || payment.awaits_price() => Step::Confirm,
         None => Step::Choose,
         Some(quote) if payment.local(now) < quote.until && quote.usd == left => Step::Send,
         Some(_) => Step::Renew,
@@ -187,6 +188,7 @@ impl PayView {
             amount_received_usd: Usd(payment.received()),
             on_its_way_usd: Usd(on_its_way(payment)),
             still_due_usd: Usd(payment.still_due()),
+            awaits_price: payment.awaits_price(),
             overpaid_usd: Usd(payment.overpaid()),
             selected_coin: selection.map(|selected| selected.coin.to_string()),
             network: chain.map(|chain| network(payment, chain)),
@@ -227,9 +229,11 @@ fn on_its_way(payment: &Payment) -> Cents {
 /// Whether a transfer that the network took back may still be confirmed: who sent again at once might pay twice (R27).
 fn may_come_back(payment: &Payment, now: Timestamp) -> bool {
     payment.still_due() > Cents::ZERO
-        && payment.transfers().any(|transfer| match transfer.standing() {
-            Standing::Lost { at, .. } => payment.local(now) < at.plus(AWAITED_SECONDS),
-            Standing::Unconfirmed { .. } | Standing::InBlock { .. } | Standing::Replaced => false,
+        && payment.transfers().filter(|transfer| !payment.is_own(transfer)).any(|transfer| {
+            match transfer.standing() {
+                Standing::Lost { at, .. } => payment.local(now) < at.plus(AWAITED_SECONDS),
+                Standing::Unconfirmed { .. } | Standing::InBlock { .. } | Standing::Replaced => false,
+            }
         })
 }
 
@@ -245,7 +249,7 @@ impl TransferLine {
             network: title_case(&movement.chain),
             tx_id: movement.tx_id.clone(),
             amount: movement.units.display(movement.decimals),
-            credited_usd: transfer.credit(payment.quotes()).map(|credit| Usd(credit.floor())),
+            credited_usd: payment.credit_of(transfer).map(|credit| Usd(credit.floor())),
             state: payment.state(transfer),
             confirmations: transfer.confirmations(),
             confirmations_required: movement.confirmations_required,

@@ -15,6 +15,7 @@ mod status;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails")]
 pub(crate) mod tests;
+mod top_up;
 mod transfer;
 
 pub use fee::{Fee, FeeTerms};
@@ -30,6 +31,7 @@ pub use refund::{
 pub(crate) use refund::{Claim, Confirmation, Earlier, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Request};
 pub use status::{Refusal, Status};
+pub(crate) use top_up::{Answer, TopUp};
 pub use transfer::{
     BlockAt, HELD_RATE_SECONDS, Movement, Price, Report, Sequence, Standing, Transfer, TransferId,
     TransferState,
@@ -281,6 +283,15 @@ pub enum Event {
         /// Which one.
         meant: MeantRefund,
     },
+    /// A sweep told the merchant to send gas to one of the addresses (R36).
+    ProposeTopUp {
+        /// The chain's own coin.
+        coin: CoinId,
+        /// Where to.
+        address: String,
+        /// How much.
+        units: Units,
+    },
     /// A chain's watcher reported a transaction that pays a refund's address.
     RefundSeen(RefundReport),
     /// Time passed for a test payment alone.
@@ -318,6 +329,8 @@ pub(crate) struct Progress {
     pub(crate) updated_at: Timestamp,
     pub(crate) cancelled_at: Option<Timestamp>,
     pub(crate) refunds: BTreeMap<CoinId, Refund>,
+    /// By the time at which they were made.
+    pub(crate) top_ups: Vec<TopUp>,
 }
 
 impl Payment {

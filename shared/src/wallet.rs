@@ -111,7 +111,10 @@ impl Payment {
             let sum: &mut Received = received.entry(movement.coin.clone()).or_insert_with(none);
             match self.state(transfer) {
                 TransferState::Counted => sum.units = sum.units.plus(movement.units),
-                TransferState::Seen | TransferState::Confirming | TransferState::Lost => {}
+                TransferState::Seen
+                | TransferState::Confirming
+                | TransferState::Lost
+                | TransferState::Own => {}
             }
         }
         Wallet { given: given.clone(), received }

@@ -33,7 +33,7 @@ const RIGHTS: [(&str, &str); 25] = [
     ),
     (
         "sweep-wallets",
-        "AddressesTable Query, PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem",
+        "AddressesTable Query, PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem",
     ),
     (
         "list-wallets",

@@ -175,6 +175,13 @@ impl Depth {
             Depth::Blocks(blocks) | Depth::Finalized(blocks) => blocks,
         }
     }
+
+    fn is_final(self) -> bool {
+        match self {
+            Depth::Blocks(_) => false,
+            Depth::Finalized(_) => true,
+        }
+    }
 }
 
 impl Depth {
@@ -250,7 +257,26 @@ impl Chain {
         self.coins.iter().find(|coin| coin.id == *id)
     }
 
-    /// How deep a transfer to a payment of `amount` must lie.
+    /// How deep money must lie where `due` is due and `worth` came, by the larger of the two (R22); of what has no price yet
+    /// as deep as of anything.
+    pub fn depth_of(&self, due: Cents, worth: Option<Cents>) -> Depth {
+        worth.map_or_else(|| self.deepest_rule(), |worth| self.depth(due.max(worth)))
+    }
+
+    /// The depth that asks for so many confirmations.
+    pub fn depth_asking(&self, confirmations: u32) -> Depth {
+        let asks = |(_, depth): &&(Option<Cents>, Depth)| depth.confirmations() == confirmations;
+        let mut asking = self.depths.iter().filter(asks).map(|(_, depth)| *depth);
+        let first = asking.next();
+        asking.chain(first).find(|depth| depth.is_final()).or(first).unwrap_or(Depth::Blocks(confirmations))
+    }
+
+    fn deepest_rule(&self) -> Depth {
+        let all = self.depths.iter().map(|(_, depth)| *depth);
+        all.max_by_key(|depth| (depth.confirmations(), depth.is_final())).unwrap_or(Depth::Blocks(u32::MAX))
+    }
+
+    /// How deep a transfer must lie that is one of `amount`, or pays as much.
     pub fn depth(&self, amount: Cents) -> Depth {
         self.depth_rule(amount).depth
     }
@@ -269,7 +295,7 @@ impl Chain {
 
     /// Blocks under which nothing of any amount is expected to be taken back.
     pub fn deepest(&self) -> u32 {
-        self.depths.iter().map(|(_, depth)| depth.confirmations()).max().unwrap_or(u32::MAX)
+        self.deepest_rule().confirmations()
     }
 }
 

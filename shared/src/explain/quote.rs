@@ -23,7 +23,10 @@ pub(super) struct QuoteLine {
 
 impl QuoteLine {
     pub(super) fn new(payment: &Payment, quote: &Quote, now: Timestamp) -> QuoteLine {
-        let relies = payment.transfers().filter(|one| one.price(payment.quotes()) == Price::Quote(quote));
+        let relies = payment
+            .transfers()
+            .filter(|one| !payment.is_own(one))
+            .filter(|one| one.price(payment.quotes()) == Price::Quote(quote));
         let prices: Vec<_> = relies.map(|transfer| transfer.movement().id.to_string()).collect();
         let (state, words) = state(quote, payment.local(now));
         let coin_amount = quote.units.display(quote.decimals);

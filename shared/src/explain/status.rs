@@ -77,6 +77,11 @@ pub(super) fn amounts(payment: &Payment) -> Vec<Conclusion> {
             format!("Rates are the market's less the spread of {} agreed at creation.", terms.spread);
         all.push(conclude(&["R20"], sentence));
     }
+    if payment.awaits_price() {
+        let sentence =
+            "A transfer is on its way and has no price yet, so nothing more is asked for until it has.";
+        all.push(conclude(&["R20"], sentence.into()));
+    }
     let refunded = payment.refunded();
     if refunded > Cents::ZERO {
         let sentence = format!(

@@ -21,7 +21,7 @@ pub(super) struct TransferLine {
     first_seen_at: Option<Time>,
     seen_unconfirmed_at: Option<Time>,
     block: Option<u64>,
-    priced_by: PricedBy,
+    priced_by: Option<PricedBy>,
     credited_usd: Option<Usd>,
     credited_usd_exact: Option<String>,
     confirmations: u32,
@@ -52,15 +52,18 @@ struct RuleLine {
 impl TransferLine {
     pub(super) fn new(payment: &Payment, transfer: &Transfer, chains: &Chains) -> TransferLine {
         let movement = transfer.movement();
-        let credit = transfer.credit(payment.quotes());
+        let credit = payment.credit_of(transfer);
         let chain = chains.named(movement.chain.as_str());
-        let rule = chain.map(|chain| chain.depth_rule(payment.terms().due()));
-        let because = vec![
-            seen(transfer),
-            price(payment, transfer, credit.as_ref()),
-            standing(payment, transfer, rule),
-            timing(payment, transfer),
-        ];
+        let due = payment.terms().due();
+        let worth = credit.as_ref().map(Credit::ceil).filter(|worth| *worth > due);
+        let rule = chain.map(|chain| chain.depth_rule(worth.unwrap_or(due)));
+        let measure = if worth.is_some() { "what came" } else { "the amount due" };
+        let is_own = payment.is_own(transfer);
+        let mut because = vec![seen(transfer), standing(payment, transfer, rule, measure)];
+        if !is_own {
+            because.insert(1, price(payment, transfer, credit.as_ref()));
+            because.push(timing(payment, transfer));
+        }
         TransferLine {
             id: movement.id.to_string(),
             coin: movement.coin.to_string(),
@@ -72,7 +75,7 @@ impl TransferLine {
             first_seen_at: transfer.first_seen().map(Time),
             seen_unconfirmed_at: transfer.unconfirmed_at().map(Time),
             block: transfer.first_block().map(|block| block.height),
-            priced_by: PricedBy::new(payment, transfer),
+            priced_by: (!is_own).then(|| PricedBy::new(payment, transfer)),
             credited_usd: credit.as_ref().map(|credit| Usd(credit.floor())),
             credited_usd_exact: credit.as_ref().map(Credit::fraction),
             confirmations: transfer.confirmations(),
@@ -117,6 +120,10 @@ fn seen(transfer: &Transfer) -> Conclusion {
         (Some(at), Some(sighted), _) if sighted == at => {
             format!("was first seen on {at}, before it was in a block")
         }
+        (Some(at), _, Some(block)) if at < block.time => format!(
+            "was first seen on {at}, in block {}, which claims to be made on {}",
+            block.height, block.time
+        ),
         (Some(at), _, Some(block)) => format!("was first seen in block {}, whose time is {at}", block.height),
         (Some(_) | None, Some(_) | None, Some(_) | None) => "was never seen to be there".to_owned(),
     };
@@ -169,15 +176,19 @@ fn worth(credit: &Credit) -> String {
 }
 
 /// Whether it counts, and which rule says so.
-fn standing(payment: &Payment, transfer: &Transfer, rule: Option<DepthRule>) -> Conclusion {
+fn standing(payment: &Payment, transfer: &Transfer, rule: Option<DepthRule>, measure: &str) -> Conclusion {
     let (have, need) = (transfer.confirmations(), transfer.movement().confirmations_required);
-    let why = rule_in_words(rule, need);
+    let why = rule_in_words(rule, need, measure);
     let sentence = match (payment.state(transfer), transfer.standing()) {
         (TransferState::Seen, _) => format!("It is in no block yet; it counts with {why}."),
         (TransferState::Confirming, _) if have < need => {
             format!("It has {have} confirmations; it counts with {why}.")
         }
         (TransferState::Confirming, _) => format!("It has {why}, and counts as soon as it has a rate."),
+        (TransferState::Own, _) => {
+            let sentence = "It is the merchant's own: gas that a sweep proposed to send there, within seven days; it never counts.";
+            return conclude(&["R36"], sentence.to_owned());
+        }
         (TransferState::Counted, _) => format!("It counts, because it has {why}."),
         (TransferState::Lost, Standing::Replaced) => {
             "Another transaction spent the same coins, so it never comes back.".to_owned()
@@ -189,10 +200,10 @@ fn standing(payment: &Payment, transfer: &Transfer, rule: Option<DepthRule>) -> 
     conclude(&["R22"], sentence)
 }
 
-fn rule_in_words(rule: Option<DepthRule>, need: u32) -> String {
+fn rule_in_words(rule: Option<DepthRule>, need: u32, measure: &str) -> String {
     let asked = rule.filter(|rule| rule.depth.confirmations() == need);
     let Some(DepthRule { from, below, depth }) = asked else {
-        return format!("{need} confirmations, as the rule was when it was first seen");
+        return format!("{need} confirmations, by the rule of that time and all that came in its block");
     };
     let depth = match depth {
         Depth::Blocks(1) => "1 confirmation".to_owned(),
@@ -200,8 +211,8 @@ fn rule_in_words(rule: Option<DepthRule>, need: u32) -> String {
         Depth::Finalized(shown) => format!("finality, shown as {shown} confirmations"),
     };
     match (from, below) {
-        (_, Some(below)) => format!("{depth} because the amount due is below {below} USD"),
-        (Some(from), None) => format!("{depth} because the amount due is {from} USD or more"),
+        (_, Some(below)) => format!("{depth} because {measure} is below {below} USD"),
+        (Some(from), None) => format!("{depth} because {measure} is {from} USD or more"),
         (None, None) => format!("{depth}, as for every amount"),
     }
 }
@@ -212,7 +223,9 @@ fn timing(payment: &Payment, transfer: &Transfer) -> Conclusion {
     let why = match payment.lateness(transfer) {
         None => return conclude(&["R15"], "It came in time.".into()),
         Some(Lateness::Ended) => "the payment had ended when it was first seen".to_owned(),
-        Some(Lateness::Overdue) => format!("it was first seen after the end on {expires_at}"),
+        Some(Lateness::Overdue) => format!(
+            "nobody saw it wait for a block before the end on {expires_at}, and its block's time is after that"
+        ),
         Some(Lateness::AboveWindow { height, last }) => {
             format!("its block {height} lies above {last}, the last one in time")
         }

@@ -174,7 +174,8 @@ impl TransferView {
     /// How `payment` shows one of its transfers.
     pub fn new(payment: &Payment, transfer: &Transfer) -> TransferView {
         let movement = transfer.movement();
-        let credit = transfer.credit(payment.quotes());
+        let credit = payment.credit_of(transfer);
+        let is_own = payment.is_own(transfer);
         TransferView {
             id: movement.id.to_string(),
             coin: movement.coin.to_string(),
@@ -183,7 +184,11 @@ impl TransferView {
             address: movement.address.clone(),
             amount: movement.units.display(movement.decimals),
             credited_usd: credit.map(|credit| Usd(credit.floor())),
-            rate_usd: transfer.price(payment.quotes()).rate().map(|rate| rate.to_string()),
+            rate_usd: transfer
+                .price(payment.quotes())
+                .rate()
+                .filter(|_| !is_own)
+                .map(|rate| rate.to_string()),
             state: payment.state(transfer).as_str(),
             confirmations: transfer.confirmations(),
             confirmations_required: movement.confirmations_required,

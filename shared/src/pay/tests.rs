@@ -263,6 +263,32 @@ fn r27_the_policy_names_the_hashes_of_what_the_page_holds_and_nothing_else_is_in
     }
 }
 
+/// A quote in ETH holds, and a token comes to the same address for which there is no price yet.
+#[test]
+fn a9_what_has_no_price_yet_is_said_to_be_on_its_way() {
+    let payment = chosen(Mode::Live, "ETH");
+    let movement = Movement {
+        id: TransferId::new(format!("ethereum:0x1:{TOKEN}:{ADDRESS}:0")),
+        coin: CoinId::new("USDC").unwrap(),
+        decimals: Decimals::new(6).unwrap(),
+        chain: ChainId::new("ethereum").unwrap(),
+        tx_id: format!("0x{:064x}", 1),
+        address: ADDRESS.into(),
+        units: Units(20_000_000),
+        confirmations_required: CONFIRMATIONS,
+    };
+    for confirmations in [1, CONFIRMATIONS] {
+        let standing = Standing::InBlock { block: BlockAt { height: 100, time: at(120) }, confirmations };
+        let (sequence, movement) = (Sequence(1), movement.clone());
+        let report = Report { movement, sequence, at: at(120), standing, rates: Vec::new() };
+        let coming = payment.apply(Event::Reported(report), at(120)).unwrap();
+        let view = view(&coming, at(130));
+        assert_eq!((view.step, view.payment_link), (Step::Confirm, None));
+        let page = page(&coming, at(130));
+        assert!(page.contains("Please send nothing more") && !page.contains("still to pay"), "{page}");
+    }
+}
+
 #[test]
 fn the_state_shows_these_fields_and_nothing_of_the_merchant() {
     let payment = sent(&chosen(Mode::Live, "ETH"), 10, 1, 120);
@@ -271,7 +297,7 @@ fn the_state_shows_these_fields_and_nothing_of_the_merchant() {
     assert_eq!(
         names(&state),
         "short_code title description livemode status step kyc_status kyc_attempts_left kyc_method allow_bankid \
-         amount_due_usd fee_usd amount_received_usd on_its_way_usd still_due_usd overpaid_usd selected_coin network wallet_address \
+         amount_due_usd fee_usd amount_received_usd on_its_way_usd still_due_usd awaits_price overpaid_usd selected_coin network wallet_address \
          coin_amount rate_usd rate_expires_at payment_link coins not_offered transfers may_come_back late ended expires_at server_time fingerprint"
     );
     assert_eq!(names(&state["coins"][0]), "coin network rate_usd estimate");

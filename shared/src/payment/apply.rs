@@ -6,7 +6,7 @@ use super::{
 };
 use crate::chain::CoinId;
 use crate::moment::Timestamp;
-use crate::money::{Cents, Units};
+use crate::money::{Cents, Credit, Units};
 
 /// First and longest wait before an overdue payment that money holds open is looked at again.
 const FIRST_WAIT_SECONDS: u64 = 60;
@@ -49,6 +49,11 @@ impl Payment {
                 next.name_refund_transaction(&meant, tx_id, now)?;
             }
             Event::WithdrawRefund { meant } => next.withdraw_refund(&meant, now)?,
+            // Nothing that anybody sees of the payment changes by that, so that it is no change of it.
+            Event::ProposeTopUp { coin, address, units } => {
+                next.propose_top_up(coin, address, units, now)?;
+                return Ok(next);
+            }
             Event::RefundSeen(report) => next.see_refund(&report),
             Event::Advance { seconds } => next.advance(seconds)?,
             Event::Reported(report) => next.report(report),
@@ -93,6 +98,9 @@ impl Payment {
         }
         if self.local(now) >= self.terms.expires_at() {
             return Err(Refusal::Ended { status: Status::Expired });
+        }
+        if self.awaits_price() {
+            return Err(Refusal::PriceAwaited);
         }
         if self.still_due() == Cents::ZERO { Err(Refusal::NothingDue) } else { Ok(()) }
     }
@@ -199,15 +207,31 @@ impl Payment {
         }
     }
 
+    /// What a transfer will be worth once this is reported of it, exactly; `None` while there is no rate. How deep it must
+    /// lie follows from that (R22), and is a part of the report.
+    pub fn worth_with(&self, report: &Report) -> Option<Credit> {
+        let known = self.progress.transfers.get(&report.movement.id).cloned();
+        let mut transfer = known.unwrap_or_else(|| Transfer::new(report, false));
+        transfer.merge(self.at_own_rates(report.clone()));
+        transfer.credit(&self.progress.quotes)
+    }
+
     /// Reports carry the market's rates, the same for every payment; what is pinned is the payment's own.
-    fn report(&mut self, mut report: Report) {
+    fn at_own_rates(&self, mut report: Report) -> Report {
         for (_, rate) in &mut report.rates {
             *rate = self.terms.rate(*rate);
         }
+        report
+    }
+
+    fn report(&mut self, report: Report) {
+        let report = self.at_own_rates(report);
         let after_end = self.progress.ending.is_some();
         let id = report.movement.id.clone();
-        let known = self.progress.transfers.entry(id).or_insert_with(|| Transfer::new(&report, after_end));
+        let known =
+            self.progress.transfers.entry(id.clone()).or_insert_with(|| Transfer::new(&report, after_end));
         known.merge(report);
+        self.note_answer(&id);
     }
 
     /// Takes the steps that the payer has still to take, then decides: what a reviewer's word comes to (R18).

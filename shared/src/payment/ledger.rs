@@ -1,6 +1,8 @@
 //! What a payment's transfers come to: received, due and status are worked out anew each time, never added to.
 
-use super::{Ending, KycStatus, Payment, Sequence, Standing, Status, Transfer, TransferId, TransferState};
+use super::{
+    Ending, KycStatus, Payment, Price, Sequence, Standing, Status, Transfer, TransferId, TransferState,
+};
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::{Cents, Credit};
@@ -13,7 +15,7 @@ pub const AWAITED_SECONDS: u64 = 3 * DAY_SECONDS;
 pub enum Lateness {
     /// The payment had ended when it was first reported.
     Ended,
-    /// It was first seen when the ten days were over.
+    /// It was not seen to wait before the ten days were over, and its block's time is after that.
     Overdue,
     /// It lies above the height at which its chain closed the window.
     AboveWindow {
@@ -22,6 +24,14 @@ pub enum Lateness {
         /// The last height in time.
         last: u64,
     },
+}
+
+/// Whether a transfer waits for a block or lies in one.
+fn is_there(transfer: &Transfer) -> bool {
+    match transfer.standing() {
+        Standing::Unconfirmed { .. } | Standing::InBlock { .. } => true,
+        Standing::Lost { .. } | Standing::Replaced => false,
+    }
 }
 
 impl Payment {
@@ -101,10 +111,7 @@ impl Payment {
 
     /// What is not covered yet by money that is counted or on its way, rounded up to cents: the next quote's dollars.
     pub fn still_due(&self) -> Cents {
-        let coming = |transfer: &&Transfer| match transfer.standing() {
-            Standing::Unconfirmed { .. } | Standing::InBlock { .. } => self.is_in_time(transfer),
-            Standing::Lost { .. } | Standing::Replaced => false,
-        };
+        let coming = |transfer: &&Transfer| self.is_coming(transfer);
         let credits =
             self.transfers().filter(coming).filter_map(|transfer| transfer.credit(&self.progress.quotes));
         let covered: Credit = credits.sum();
@@ -112,6 +119,20 @@ impl Payment {
             return Cents::ZERO;
         }
         covered.missing(self.terms.due())
+    }
+
+    /// Whether money is there, in time, that has no price yet. What it is worth is on its way and part of what is due, so
+    /// nothing is asked for until that is known (R20).
+    pub fn awaits_price(&self) -> bool {
+        self.transfers().any(|transfer| {
+            let is_unpriced = matches!(transfer.price(&self.progress.quotes), Price::Awaited(_));
+            is_unpriced && self.is_coming(transfer)
+        })
+    }
+
+    /// Whether a transfer is there, in time, and is money.
+    fn is_coming(&self, transfer: &Transfer) -> bool {
+        is_there(transfer) && self.is_in_time(transfer) && !self.is_own(transfer)
     }
 
     /// Whether a transfer is late: first seen after the payment had ended or its window had closed (R15, R23).
@@ -125,20 +146,36 @@ impl Payment {
             TransferState::Seen | TransferState::Confirming | TransferState::Counted => {
                 self.is_late(transfer)
             }
-            TransferState::Lost => false,
+            TransferState::Lost | TransferState::Own => false,
         })
     }
 
     /// How far a transfer has come.
     pub fn state(&self, transfer: &Transfer) -> TransferState {
-        transfer.state(&self.progress.quotes)
+        match transfer.state(&self.progress.quotes) {
+            TransferState::Seen | TransferState::Confirming | TransferState::Counted
+                if self.is_own(transfer) =>
+            {
+                TransferState::Own
+            }
+            state @ (TransferState::Seen
+            | TransferState::Confirming
+            | TransferState::Counted
+            | TransferState::Lost
+            | TransferState::Own) => state,
+        }
+    }
+
+    /// Dollars for a transfer, exactly; `None` while there is no rate, and for what is no money.
+    pub fn credit_of(&self, transfer: &Transfer) -> Option<Credit> {
+        transfer.credit(&self.progress.quotes).filter(|_| !self.is_own(transfer))
     }
 
     /// Whether any transfer is there that does not count yet: the coin is settled until it does (R19).
     pub fn money_is_on_its_way(&self) -> bool {
         self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming => true,
-            TransferState::Counted | TransferState::Lost => false,
+            TransferState::Counted | TransferState::Lost | TransferState::Own => false,
         })
     }
 
@@ -146,7 +183,7 @@ impl Payment {
     pub fn money_was_seen(&self) -> bool {
         self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming | TransferState::Counted => true,
-            TransferState::Lost => false,
+            TransferState::Lost | TransferState::Own => false,
         })
     }
 
@@ -166,7 +203,8 @@ impl Payment {
 
     fn is_awaited(&self, transfer: &Transfer, now: Timestamp) -> bool {
         let given_up_at = match (self.state(transfer), transfer.standing()) {
-            (TransferState::Counted, _) | (_, Standing::Replaced) => return false,
+            (TransferState::Counted | TransferState::Own, _) | (_, Standing::Replaced) => return false,
+            (TransferState::Lost, _) if self.is_own(transfer) => return false,
             (_, Standing::Lost { at, .. }) => at.plus(AWAITED_SECONDS),
             (_, Standing::Unconfirmed { .. } | Standing::InBlock { .. }) => {
                 self.terms.expires_at().plus(AWAITED_SECONDS)
@@ -186,6 +224,9 @@ impl Payment {
 
     /// Why a transfer is late; `None` for one in time.
     pub fn lateness(&self, transfer: &Transfer) -> Option<Lateness> {
+        if self.is_own(transfer) {
+            return None;
+        }
         if transfer.after_end {
             return Some(Lateness::Ended);
         }
@@ -214,7 +255,7 @@ impl Payment {
     /// The greatest height at which known money in time lies: closing a window never makes that late.
     pub(super) fn last_height_in_time(&self, chain: &ChainId) -> u64 {
         let on_chain = self.transfers().filter(|transfer| transfer.movement().chain == *chain);
-        let in_time = on_chain.filter(|transfer| self.is_in_time(transfer));
+        let in_time = on_chain.filter(|transfer| self.is_in_time(transfer) && !self.is_own(transfer));
         in_time.filter_map(|transfer| Some(transfer.first_block()?.height)).max().unwrap_or(0)
     }
 

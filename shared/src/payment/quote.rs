@@ -68,6 +68,13 @@ impl Quotes {
         (begun && moment < newest.until).then_some(newest)
     }
 
+    /// Whether a quote of the coin asked the payer for money that came between two moments: one that held then, or one made
+    /// before that was for exactly so much. What was paid for it is never taken for something else.
+    pub(super) fn asked_for(&self, coin: &CoinId, units: Units, from: Timestamp, to: Timestamp) -> bool {
+        let mut begun = self.0.iter().filter(|quote| quote.coin == *coin && quote.issued_at <= to);
+        begun.any(|quote| quote.units == units || from < quote.until)
+    }
+
     /// Adds a quote made at `now`, which ends the coin's former one; `priced` tells which quotes money relies on.
     pub(super) fn issue(&mut self, quote: Quote, priced: impl Fn(&Quote) -> bool) {
         let now = quote.issued_at;

@@ -101,6 +101,9 @@ pub enum Refusal {
     /// The coin is settled while money is on its way (R19).
     #[error("A transfer was seen and is not yet counted, so the coin cannot be changed")]
     CoinSettled,
+    /// What was sent may be all that is due (R20).
+    #[error("A transfer is on its way and has no price yet, so nothing more is asked for until it has")]
+    PriceAwaited,
     /// What was sent is enough once it counts.
     #[error("Nothing is left to pay")]
     NothingDue,
@@ -181,6 +184,9 @@ pub enum Refusal {
         /// What was to be done to it.
         step: &'static str,
     },
+    /// Gas is sent to the payment's own addresses.
+    #[error("The address is none of the payment's")]
+    NotAnAddressOfIts,
     /// Time passes by itself for live payments.
     #[error("Time can be advanced for test payments only")]
     LiveTime,

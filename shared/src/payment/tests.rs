@@ -3,6 +3,7 @@
 mod names;
 pub(crate) mod refunds;
 mod requests;
+mod top_ups;
 
 use proptest::prelude::*;
 
@@ -134,11 +135,14 @@ fn arb_standing() -> impl Strategy<Value = Standing> {
 
 /// Four transfers of fixed size; the watcher's order is the place in the list.
 fn arb_reports() -> impl Strategy<Value = Vec<Report>> {
-    let one = (0..4_u32, arb_standing());
+    let one = (0..4_u32, arb_standing(), prop::option::of(0..2 * LIFETIME_SECONDS));
     prop::collection::vec(one, 0..10).prop_map(|all| {
         let numbered = all.into_iter().enumerate();
         numbered
-            .map(|(n, (number, standing))| report(number, u128::from(number) + 1, n as u64, standing))
+            .map(|(n, (number, standing, reported))| {
+                let report = report(number, u128::from(number) + 1, n as u64, standing);
+                Report { at: reported.map_or(report.at, at), ..report }
+            })
             .collect()
     })
 }
@@ -153,6 +157,7 @@ fn arb_command() -> impl Strategy<Value = Event> {
             windows: vec![Window { chain: ethereum(), height }], complete
         }),
         1 => Just(Event::AcceptLate),
+        2 => (1..6_u128).prop_map(top_ups::proposed),
         4 => refunds::arb_step(),
     ]
 }
@@ -322,6 +327,76 @@ fn r20_a_transfer_without_a_rate_is_shown_and_holds_the_payment_open() {
     let priced = Report { rates: vec![(minute, market(minute))], ..unpriced };
     let paid = overdue.apply(Event::Reported(priced), at(LIFETIME_SECONDS)).unwrap();
     assert!(paid.received() > Cents::ZERO);
+}
+
+#[test]
+fn r20_what_has_no_price_yet_is_not_asked_for_again() {
+    // Half of what is due, in another coin than the one that is quoted.
+    let dollars = Movement { coin: coin("USDC"), ..movement(7, 2) };
+    let unpriced = Report { movement: dollars, rates: vec![], ..report(7, 2, 1, in_block(60, REQUIRED)) };
+    for standing in [in_block(60, REQUIRED), in_block(60, 1), Standing::Unconfirmed { at: at(60) }] {
+        let unpriced = Report { standing, ..unpriced.clone() };
+        let coming = chosen().apply(Event::Reported(unpriced.clone()), at(70)).unwrap();
+        assert!(coming.awaits_price() && coming.still_due() == DUE, "{standing:?}");
+        assert_eq!(coming.apply(Event::Choose(offer("ETH", 2_500)), at(71)), Err(Refusal::PriceAwaited));
+        let minute = at(60).minute();
+        let priced = Report { rates: vec![(minute, market(minute))], ..unpriced };
+        let priced = coming.apply(Event::Reported(priced), at(80)).unwrap();
+        assert!(!priced.awaits_price() && priced.still_due() < DUE, "{standing:?}");
+        assert!(priced.apply(Event::Choose(offer("ETH", 2_500)), at(81)).is_ok(), "{standing:?}");
+    }
+    // What is gone, or came too late, leaves all that is due to be paid.
+    let gone = Report { standing: Standing::Lost { block: None, at: at(60) }, ..unpriced };
+    assert!(!chosen().apply(Event::Reported(gone), at(70)).unwrap().awaits_price());
+}
+
+#[test]
+fn r20_first_seen_is_the_earlier_of_a_blocks_time_and_the_first_report() {
+    let (ahead, behind) = (11 + 20 * 60, 5);
+    for (block_time, reported, first_seen) in [(ahead, 12, 12), (behind, 12, behind), (60, ahead, 60)] {
+        let told = Report { at: at(reported), ..report(0, 4, 1, in_block(block_time, REQUIRED)) };
+        let paid = chosen().apply(Event::Reported(told.clone()), at(reported)).unwrap();
+        let shown = |payment: &Payment| {
+            let transfer = payment.transfers().next().unwrap();
+            (payment.recorded_status(), payment.received(), transfer.first_seen())
+        };
+        assert_eq!(shown(&paid), (Status::Paid, DUE, Some(at(first_seen))), "{block_time} {reported}");
+        // Read again months later.
+        let again = Report { at: at(9 * LIFETIME_SECONDS), sequence: Sequence(9), ..told };
+        assert_eq!(
+            shown(&paid.apply(Event::Reported(again), at(9 * LIFETIME_SECONDS)).unwrap()),
+            shown(&paid)
+        );
+    }
+    // An early report of a block whose time lies after the end makes no money in time (R15).
+    let over = Report {
+        at: at(LIFETIME_SECONDS - 60),
+        ..report(0, 4, 1, in_block(LIFETIME_SECONDS + 60, REQUIRED))
+    };
+    let late = chosen().apply(Event::Reported(over), at(LIFETIME_SECONDS - 60)).unwrap();
+    assert!(late.has_late_money());
+}
+
+/// Each report asks for what its reporter knew; what counts is asked of the latest knowledge, in any order.
+#[test]
+fn r22_how_deep_money_must_lie_follows_what_was_known_last() {
+    let asks = |required, sequence, confirmations| {
+        let movement = Movement { confirmations_required: required, ..movement(0, 4) };
+        Report { movement, ..report(0, 4, sequence, in_block(60, confirmations)) }
+    };
+    let after = |reports: &[Report]| {
+        let payment = chosen().apply_reports(reports, at(90));
+        let transfer = payment.transfers().next().unwrap();
+        (payment.state(transfer), transfer.movement().confirmations_required, transfer.deep_since().is_some())
+    };
+    let (unpriced, priced, next) = (asks(6, 1, 1), asks(1, 1, 1), asks(6, 2, 2));
+    assert_eq!(after(std::slice::from_ref(&unpriced)), (TransferState::Confirming, 6, false));
+    for both in [[unpriced.clone(), priced.clone()], [priced.clone(), unpriced.clone()]] {
+        assert_eq!(after(&both), (TransferState::Counted, 1, true));
+    }
+    for both in [[unpriced.clone(), next.clone()], [next, unpriced]] {
+        assert_eq!(after(&both), (TransferState::Confirming, 6, false));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Transfers: what a chain says of one movement of money, merged so that order and repetition do not matter (R22).
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -33,7 +34,8 @@ impl fmt::Display for TransferId {
     }
 }
 
-/// What moves in a transfer. Of one transfer nothing of it changes but the units, which a re-organisation can change.
+/// What moves in a transfer. Of one transfer nothing of it changes but the units, which a re-organisation can change, and
+/// how deep it must lie, which follows from what it is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Movement {
     /// Its key.
@@ -50,7 +52,7 @@ pub struct Movement {
     pub address: String,
     /// How much.
     pub units: Units,
-    /// How deep it must lie to count.
+    /// How deep it must lie to count, by all that the reporter knew (R22).
     pub confirmations_required: u32,
 }
 
@@ -116,6 +118,8 @@ pub struct Transfer {
     pub(crate) movement: Movement,
     /// The earliest sighting outside a block.
     pub(crate) unconfirmed_at: Option<Timestamp>,
+    /// The earliest report that it is there, by our own clock; none in what was recorded before that was kept.
+    pub(crate) reported_at: Option<Timestamp>,
     /// The first block, in the watcher's order, that it was reported in.
     pub(crate) first_block: Option<(Sequence, BlockAt)>,
     /// The latest knowledge of where it is.
@@ -139,6 +143,8 @@ pub enum TransferState {
     Counted,
     /// Taken away.
     Lost,
+    /// The merchant's own: gas that a sweep asked for. It is no money that anybody paid (R36).
+    Own,
 }
 
 impl TransferState {
@@ -149,6 +155,7 @@ impl TransferState {
             TransferState::Confirming => "confirming",
             TransferState::Counted => "counted",
             TransferState::Lost => "lost",
+            TransferState::Own => "own",
         }
     }
 }
@@ -180,6 +187,7 @@ impl Transfer {
         Transfer {
             movement: report.movement.clone(),
             unconfirmed_at: None,
+            reported_at: None,
             first_block: None,
             deep_since: None,
             latest: (report.sequence, report.standing),
@@ -190,13 +198,20 @@ impl Transfer {
 
     pub(super) fn merge(&mut self, report: Report) {
         let earlier = |known: Option<Timestamp>, at| Some(known.map_or(at, |known: Timestamp| known.min(at)));
+        match report.standing {
+            Standing::Unconfirmed { .. } | Standing::InBlock { .. } => {
+                self.reported_at = earlier(self.reported_at, report.at);
+            }
+            Standing::Lost { .. } | Standing::Replaced => {}
+        }
         let block = match report.standing {
             Standing::Unconfirmed { at } => {
                 self.unconfirmed_at = earlier(self.unconfirmed_at, at);
                 None
             }
             Standing::InBlock { block, confirmations } => {
-                if confirmations >= self.movement.confirmations_required {
+                // By the report's own measure: what others asked for must not depend on which came first.
+                if confirmations >= report.movement.confirmations_required {
                     self.deep_since = earlier(self.deep_since, report.at);
                 }
                 Some(block)
@@ -209,6 +224,16 @@ impl Transfer {
             self.first_block = Some(self.first_block.map_or(reported, |known| known.min(reported)));
         }
         let reported = (report.sequence, report.standing);
+        let required = report.movement.confirmations_required;
+        match reported.cmp(&self.latest) {
+            Ordering::Greater => self.movement.confirmations_required = required,
+            // The same look, told again with the price that was missing: less is asked for than of an unknown sum.
+            Ordering::Equal => {
+                let known = &mut self.movement.confirmations_required;
+                *known = required.min(*known);
+            }
+            Ordering::Less => {}
+        }
         if reported >= self.latest {
             self.latest = reported;
             // In another block a contract may pay another sum in the very same transaction.
@@ -229,10 +254,16 @@ impl Transfer {
         self.latest.1
     }
 
-    /// When it was first seen: the earlier of its sighting and its first block's time.
+    /// When it was first seen: the earliest of its first block's time, its sighting and the first report of it (R20). A
+    /// miner's clock may be two hours ahead; what was reported by then is not newer than the report.
     pub fn first_seen(&self) -> Option<Timestamp> {
         let in_block = self.first_block.map(|(_, block)| block.time);
-        self.unconfirmed_at.into_iter().chain(in_block).min()
+        in_block.into_iter().chain(self.unconfirmed_at).chain(self.reported_at).min()
+    }
+
+    /// When it was first reported to be there.
+    pub fn reported_at(&self) -> Option<Timestamp> {
+        self.reported_at
     }
 
     /// The first block it was in.
@@ -292,8 +323,8 @@ impl Transfer {
         }
     }
 
-    /// How far it has come.
-    pub fn state(&self, quotes: &Quotes) -> TransferState {
+    /// How far it has come, if it is money: which of them is not is known to the payment.
+    pub(super) fn state(&self, quotes: &Quotes) -> TransferState {
         match self.standing() {
             Standing::Unconfirmed { .. } => TransferState::Seen,
             Standing::InBlock { .. } if self.confirmations() < self.movement.confirmations_required => {

@@ -108,9 +108,12 @@ impl<S: Source> Run<'_, S> {
         let (store, chain) = (self.watcher.store, self.watcher.chain);
         let code = payout.awaited.code.parse().map_err(|_| malformed())?;
         let Some(found) = store.find_payment(code).await? else { return Ok(true) };
-        let depth = chain.depth(found.payment.terms().due());
+        let coin = CoinId::new(&payout.awaited.coin).ok_or_else(malformed)?;
+        let Some(refund) = found.payment.refund(&coin) else { return Ok(true) };
+        // As deep as what it gives back had to lie.
+        let depth = chain.depth_asking(refund.confirmations_required());
         let report = RefundReport {
-            coin: CoinId::new(&payout.awaited.coin).ok_or_else(malformed)?,
+            coin,
             tx_id: payout.tx.clone(),
             address: payout.awaited.address.clone(),
             units: Units(payout.awaited.units.parse().map_err(|_| malformed())?),

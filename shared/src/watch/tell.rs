@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::noted::{self, Rest, Step};
 use super::{Run, Source, TELL_SECONDS, WatchError, follow};
-use crate::chain::block::{Found, ScannedBlock};
+use crate::chain::block::{self, ScannedBlock};
 use crate::chain::{CoinId, Depth};
-use crate::moment::Timestamp;
-use crate::money::{Decimals, Units};
+use crate::moment::{Minute, Timestamp};
+use crate::money::{Cents, Credit, Decimals, Rate, Units};
 use crate::payment::{BlockAt, Code, Movement, Payment, Price, Report, Standing, TransferId, TransferState};
 use crate::store::{
-    BlockHash, BlockState, RestPlace, StoreError, TRANSFERS_TOLD, TouchedBlock, TouchedTransfer, Watched,
-    parts,
+    BlockHash, BlockState, Found, RestPlace, StoreError, TRANSFERS_TOLD, TouchedBlock, TouchedTransfer,
+    Watched, parts,
 };
 
 /// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
@@ -29,7 +29,7 @@ pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
 }
 
 /// What of money that was found is noted.
-pub(super) fn touched_transfer(found: &Found<Code>) -> TouchedTransfer {
+pub(super) fn touched_transfer(found: &block::Found<Code>) -> TouchedTransfer {
     TouchedTransfer {
         code: found.movement.watched.to_string(),
         id: found.movement.key.clone(),
@@ -43,6 +43,9 @@ pub(super) fn touched_transfer(found: &Found<Code>) -> TouchedTransfer {
         replaced: false,
     }
 }
+
+/// Accepted rates that transfers waited for, by transfer.
+type Rates = BTreeMap<TransferId, (Minute, Rate)>;
 
 /// What became of transfers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -234,11 +237,29 @@ impl<S: Source> Run<'_, S> {
             tracing::error!(%code, "an address on the list belongs to no payment");
             return Ok(None);
         };
-        let reports = self.reports(&found.payment, transfers)?;
-        self.keep_watching(&found.payment, &self.apply(&found.payment, &reports)).await?;
-        let payment =
-            store.change_found(found, |payment| Ok::<_, StoreError>(self.apply(payment, &reports))).await?;
-        Ok(Some(self.price(payment, reports).await?))
+        let told = self.change(found, transfers, &Rates::new()).await?;
+        let rates = self.rates(&told, transfers).await?;
+        if rates.is_empty() {
+            return Ok(Some(told));
+        }
+        let Some(found) = store.find_payment(code).await? else { return Ok(None) };
+        Ok(Some(self.change(found, transfers, &rates).await?))
+    }
+
+    /// Tells a payment, with these rates. What is told is worked out again for each write: how deep a transfer must lie
+    /// follows from the payment.
+    async fn change(
+        &self,
+        found: Found,
+        transfers: &[(&TouchedTransfer, Fate)],
+        rates: &Rates,
+    ) -> Result<Payment, WatchError> {
+        let tell = |payment: &Payment| {
+            let reports = self.reports(payment, transfers, rates)?;
+            Ok::<_, StoreError>(self.apply(payment, &reports))
+        };
+        self.keep_watching(&found.payment, &tell(&found.payment)?).await?;
+        Ok(self.watcher.store.change_found(found, tell).await?)
     }
 
     fn apply(&self, payment: &Payment, reports: &[Report]) -> Payment {
@@ -246,27 +267,23 @@ impl<S: Source> Run<'_, S> {
         payment.apply_reports(here, self.started_at)
     }
 
-    /// Adds the rates that transfers without a holding quote wait for, as far as there are any (R20).
-    async fn price(&self, payment: Payment, reports: Vec<Report>) -> Result<Payment, WatchError> {
-        let mut priced = Vec::new();
-        for mut report in reports {
-            let Some(known) = payment.transfer(&report.movement.id) else { continue };
+    /// The rates that transfers without a holding quote wait for, as far as there are any (R20).
+    async fn rates(
+        &self,
+        payment: &Payment,
+        transfers: &[(&TouchedTransfer, Fate)],
+    ) -> Result<Rates, WatchError> {
+        let mut rates = Rates::new();
+        for (transfer, _) in transfers {
+            let id = TransferId::new(&transfer.id);
+            let Some(known) = payment.transfer(&id) else { continue };
             let Price::Awaited(minute) = known.price(payment.quotes()) else { continue };
-            let Some(coin) = self.watcher.chain.coin(&report.movement.coin) else { continue };
+            let Some(coin) = self.watcher.chain.coin(&known.movement().coin) else { continue };
             if let Some(rate) = self.watcher.store.rate_at(&coin.rate_symbol, minute).await? {
-                report.rates.push((minute, rate));
-                priced.push(report);
+                rates.insert(id, (minute, rate));
             }
         }
-        if priced.is_empty() {
-            return Ok(payment);
-        }
-        self.keep_watching(&payment, &self.apply(&payment, &priced)).await?;
-        let changed = self
-            .watcher
-            .store
-            .change_payment(payment.id().code(), |payment| Ok::<_, StoreError>(self.apply(payment, &priced)));
-        Ok(changed.await?.unwrap_or(payment))
+        Ok(rates)
     }
 
     /// A change after the end starts the thirty days anew (R23); before the change, which would not be one any more
@@ -290,14 +307,15 @@ impl<S: Source> Run<'_, S> {
         &self,
         payment: &Payment,
         transfers: &[(&TouchedTransfer, Fate)],
-    ) -> Result<Vec<Report>, WatchError> {
-        let chain = self.watcher.chain;
-        let of_amount = chain.depth(payment.terms().due());
-        let report = |(transfer, fate): &(&TouchedTransfer, Fate)| {
-            let depth =
-                if transfer.coinbase { of_amount.at_least(COINBASE_CONFIRMATIONS) } else { of_amount };
+        rates: &Rates,
+    ) -> Result<Vec<Report>, StoreError> {
+        let (chain, due) = (self.watcher.chain, payment.terms().due());
+        let report = |depth: Depth, (transfer, fate): &(&TouchedTransfer, Fate)| {
+            let depth = if transfer.coinbase { depth.at_least(COINBASE_CONFIRMATIONS) } else { depth };
+            let id = TransferId::new(&transfer.id);
+            let rates = rates.get(&id).copied().into_iter().collect();
             let movement = Movement {
-                id: TransferId::new(&transfer.id),
+                id,
                 coin: CoinId::new(&transfer.coin)?,
                 decimals: Decimals::new(transfer.decimals)?,
                 chain: chain.id.clone(),
@@ -308,10 +326,14 @@ impl<S: Source> Run<'_, S> {
             };
             let sequence = self.sequence(fate.is_there());
             let standing = self.standing(*fate, depth);
-            Some(Report { movement, sequence, at: self.started_at, standing, rates: Vec::new() })
+            Some(Report { movement, sequence, at: self.started_at, standing, rates })
         };
         let unreadable = || StoreError::Malformed("a transfer of a block".into());
-        transfers.iter().map(report).collect::<Option<_>>().ok_or_else(|| unreadable().into())
+        let unpriced = chain.depth_of(due, None);
+        let first: Option<Vec<Report>> = transfers.iter().map(|told| report(unpriced, told)).collect();
+        let worth = Worth::of(payment, &first.ok_or_else(unreadable)?);
+        let depth = |told: &(&TouchedTransfer, Fate)| chain.depth_of(due, worth.with(told));
+        transfers.iter().map(|told| report(depth(told), told)).collect::<Option<_>>().ok_or_else(unreadable)
     }
 
     pub(super) fn standing(&self, fate: Fate, depth: Depth) -> Standing {
@@ -362,14 +384,52 @@ fn is_elsewhere(payment: &Payment, report: &Report) -> bool {
     })
 }
 
-/// Whether there is no more to tell of a transfer: it counts, or is told under other names, or nobody wants to know.
+/// Whether there is no more to tell of a transfer: it counts, lies as deep as if it did, is told under other names, or nobody
+/// wants to know.
 fn counts(payment: Option<&Payment>, transfer: &TouchedTransfer) -> bool {
     if transfer.replaced {
         return true;
     }
     let Some(payment) = payment else { return true };
     let known = payment.transfer(&TransferId::new(&transfer.id));
-    known.is_none_or(|known| payment.state(known) == TransferState::Counted)
+    known.is_none_or(|known| match payment.state(known) {
+        TransferState::Counted => true,
+        TransferState::Own => known.confirmations() >= known.movement().confirmations_required,
+        TransferState::Seen | TransferState::Confirming | TransferState::Lost => false,
+    })
+}
+
+/// What the transfers that are told of at once are worth, each alone and by block: whoever wants a large sum to count early
+/// could split it into any number of small ones, which a re-organisation of that block takes away together.
+struct Worth {
+    alone: BTreeMap<TransferId, Cents>,
+    by_block: BTreeMap<u64, Cents>,
+}
+
+impl Worth {
+    /// Of those that have a price: one that has none yet holds up no other.
+    fn of(payment: &Payment, reports: &[Report]) -> Worth {
+        let (mut alone, mut blocks) = (BTreeMap::new(), BTreeMap::<u64, Vec<Credit>>::new());
+        for report in reports {
+            let Some(worth) = payment.worth_with(report) else { continue };
+            alone.insert(report.movement.id.clone(), worth.ceil());
+            if let Standing::InBlock { block, .. } = report.standing {
+                blocks.entry(block.height).or_default().push(worth);
+            }
+        }
+        let sum = |credits: Vec<Credit>| credits.into_iter().sum::<Credit>().ceil();
+        let by_block = blocks.into_iter().map(|(height, credits)| (height, sum(credits))).collect();
+        Worth { alone, by_block }
+    }
+
+    /// By what a transfer's depth is measured; `None` while its price is missing.
+    fn with(&self, (transfer, fate): &(&TouchedTransfer, Fate)) -> Option<Cents> {
+        let alone = self.alone.get(&TransferId::new(&transfer.id)).copied()?;
+        match fate {
+            Fate::Found(block) => self.by_block.get(&block.height).copied(),
+            Fate::Lost(_) | Fate::Seen(_) | Fate::Gone | Fate::Replaced => Some(alone),
+        }
+    }
 }
 
 /// What telling came to.

@@ -57,11 +57,14 @@ impl Bug {
     /// A seed whose history is known to show it, so that tests need not look for one.
     pub fn shown_by(self) -> u64 {
         match self {
-            Bug::PaymentUnguarded | Bug::WriteBehind | Bug::AddressUnlisted | Bug::KeysByPlace => 1,
+            Bug::PaymentUnguarded
+            | Bug::WriteBehind
+            | Bug::AddressUnlisted
+            | Bug::KeysByPlace
+            | Bug::RefundUnnamed => 1,
             Bug::HeadersRemembered => 3,
             Bug::NoLookBack => 7,
             Bug::PayoutUnawaited => 11,
-            Bug::RefundUnnamed => 1,
             Bug::LossUntold | Bug::SightingUnnoted => 18,
             Bug::SweepHurries => 23,
             Bug::CreateUnguarded => 24,

@@ -1,6 +1,7 @@
 //! Bitcoins and litecoins from quote to `paid`, and every awkward way in which they come, on real nodes.
 
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use tests::bitcoind::Currency;
 use tests::live_bitcoin::LiveBitcoin;
 
@@ -69,6 +70,40 @@ async fn larger_payments_wait_for_more_confirmations() {
         }
         assert_eq!(live.shop.get(&code).await["status"], "paid", "{amount}");
     }
+    live.end().await;
+}
+
+#[tokio::test]
+async fn a17_a_bitcoin_for_twenty_dollars_counts_as_deep_as_a_bitcoin() {
+    let Some(live) = bitcoin().await else { return };
+    let (code, quoted) = live.quoted("20").await;
+    live.node.send(&quoted.address, 100_000_000).await;
+    for confirmations in 0..6 {
+        let payment = live.shop.get(&code).await;
+        assert_eq!(state(&payment), ("pending", 0.0), "at {confirmations}: {payment}");
+        live.mine(1).await;
+    }
+    let payment = live.shop.get(&code).await;
+    assert_eq!((state(&payment).0, &payment["overpaid_usd"]), ("overpaid", &json!(59_980.0)), "{payment}");
+    assert_eq!(payment["transfers"][0]["confirmations_required"], 6);
+    live.end().await;
+}
+
+#[tokio::test]
+async fn a10_a_block_whose_clock_is_twenty_minutes_ahead_takes_no_quote_away() {
+    let Some(live) = bitcoin().await else { return };
+    let (code, quoted) = live.quoted("60").await;
+    live.node.send(&quoted.address, quoted.units).await;
+    // Mined before anybody saw it wait.
+    live.node.set_time(Clock::default().now().plus(20 * 60)).await;
+    live.mine(1).await;
+    let paid = live.shop.get(&code).await;
+    assert_eq!(
+        (state(&paid), &paid["transfers"][0]["rate_usd"]),
+        (("paid", 60.0), &json!("60000.00")),
+        "{paid}"
+    );
+    assert_eq!(live.shop.page_state(&code).await["step"], "end");
     live.end().await;
 }
 

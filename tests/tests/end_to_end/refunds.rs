@@ -3,6 +3,7 @@
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use shared::money::{Decimals, Units};
 use tests::answer::Answer;
 use tests::bitcoind::Currency;
 use tests::live::{ETH, Live, Quoted, USDC};
@@ -22,7 +23,12 @@ struct Refund<'a> {
 impl Refund<'_> {
     /// The merchant asks, the payer names an address, the merchant confirms it; tells what the wallet needs to pay.
     async fn agreed(&self, address: &str, how: Value) -> Value {
-        let asked = self.call(Method::POST, "", &json!({ "coin": self.coin })).await;
+        self.agreed_on(json!({ "coin": self.coin }), address, how).await
+    }
+
+    /// The same for what is asked for with this body.
+    async fn agreed_on(&self, ask: Value, address: &str, how: Value) -> Value {
+        let asked = self.call(Method::POST, "", &ask).await;
         assert_eq!(
             (asked.status, &asked.json()["refund"]["status"]),
             (201, &json!("requested")),
@@ -110,6 +116,32 @@ async fn r16_ether_of_a_cancelled_payment_goes_back_out_of_its_own_address() {
     let payment = live.shop.get(&code).await;
     assert_eq!(payment["amount_received_usd"], 50.0);
     assert!(payment["refunded_at"].is_string());
+    live.end().await;
+}
+
+#[tokio::test]
+async fn r16_ether_of_a_paid_payment_goes_back_in_two_parts_and_it_stays_paid() {
+    let Some(live) = Live::start().await else { return };
+    let (code, quoted) = paid(&live, ETH, 100).await;
+    let before = live.shop.get(&code).await;
+    let refund = Refund { shop: &live.shop, code: &code, coin: "ETH" };
+    let half = Units(quoted.units / 2).display(Decimals::new(18).unwrap());
+    for (ask, given_back) in [(json!({ "amount": half }), 50.0), (json!({}), 100.0)] {
+        let payable = refund.agreed_on(ask, BACK, json!({})).await;
+        let wei = tests::shop::units(&payable["amount"], ETH.decimals);
+        let send = json!([{ "from": quoted.address, "to": BACK, "value": format!("{wei:#x}") }]);
+        live.anvil.call("eth_sendTransaction", send).await;
+        live.anvil.mine(1).await;
+        live.watch().await;
+        assert_eq!(refund.status().await, both("paid", "sent"));
+        live.confirm().await;
+        assert_eq!(refund.status().await, both("paid", "completed"));
+        let payment = live.shop.get(&code).await;
+        assert_eq!(payment["refunded_usd"], given_back);
+        for field in ["paid_at", "amount_received_usd", "overpaid_usd", "refunded_at", "fee_usd"] {
+            assert_eq!(payment[field], before[field], "{field}");
+        }
+    }
     live.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! Simulated chains: what a watcher would report of a test payment's money.
 
-use shared::chain::{Chains, Coin, CoinId};
+use shared::chain::{Chain, Chains, Coin, CoinId};
 use shared::http::{self, ApiError};
 use shared::moment::Timestamp;
 use shared::money::{Cents, Rate, Units};
@@ -42,15 +42,27 @@ pub fn arrive(
             tx_id: name,
             address: selected.address.clone(),
             units: units(payment, arrival.size, coin, rate, now)?,
-            confirmations_required: chain.depth(payment.terms().due()).confirmations(),
+            confirmations_required: 0,
         },
     };
+    let movement =
+        Movement { confirmations_required: depth(payment, &movement, chain, rate.ok(), now), ..movement };
     let standing = if arrival.confirmed {
         in_block(payment, &movement, now)
     } else {
         Standing::Unconfirmed { at: payment.local(now) }
     };
     report(payment, movement, standing, rate.ok(), now)
+}
+
+/// How deep a transfer must lie: as on a live chain, by the larger of what is due and what it is worth (R22).
+fn depth(payment: &Payment, movement: &Movement, chain: &Chain, rate: Option<Rate>, now: Timestamp) -> u32 {
+    let at = payment.local(now);
+    let rates = rate.map(|rate| (at.minute(), rate)).into_iter().collect();
+    let (movement, standing) = (movement.clone(), Standing::Unconfirmed { at });
+    let report = Report { movement, sequence: payment.next_sequence(), at, standing, rates };
+    let worth = payment.worth_with(&report).map(|worth| worth.ceil());
+    chain.depth_of(payment.terms().due(), worth).confirmations()
 }
 
 /// A transfer gets its confirmations.
@@ -64,7 +76,7 @@ pub fn confirm(payment: &Payment, id: &str, now: Timestamp) -> http::Result<Paym
 pub fn confirm_all(payment: &Payment, now: Timestamp) -> http::Result<Payment> {
     let coming = payment.transfers().filter(|transfer| match payment.state(transfer) {
         TransferState::Seen | TransferState::Confirming => true,
-        TransferState::Counted | TransferState::Lost => false,
+        TransferState::Counted | TransferState::Lost | TransferState::Own => false,
     });
     let ids: Vec<String> = coming.map(|transfer| transfer.movement().id.to_string()).collect();
     ids.iter().try_fold(payment.clone(), |payment, id| confirm(&payment, id, now))

@@ -1,5 +1,6 @@
 //! `POST /api/v1/wallets/sweep`: what moves the money of many addresses to one of the merchant's, to be signed by the
-//! merchant's own wallet (R24). It changes nothing here: what moved is seen on the chain.
+//! merchant's own wallet (R24). What moved is seen on the chain; what is kept is the gas that it proposes to send, so that it
+//! is not taken for a payer's money (R36).
 
 mod order;
 mod outputs;
@@ -7,15 +8,15 @@ mod outputs;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use shared::app::App;
-use shared::chain::{CoinId, Family};
+use shared::chain::{Asset, CoinId, Family};
 use shared::http::wallets::cursor;
 use shared::http::{self, ApiError, Call, Caller, Reply};
 use shared::keys::Scope;
 use shared::moment::Timestamp;
 use shared::money::Units;
-use shared::payment::Payment;
+use shared::payment::{Code, Event, Payment};
 use shared::store::NotedWallet;
-use shared::wallet::batch::{Batch, Target};
+use shared::wallet::batch::{Batch, Target, TopUp};
 
 use order::Order;
 use outputs::Outputs;
@@ -25,6 +26,9 @@ pub const SCOPE: Scope = Scope::Wallets;
 
 /// Wallets that one call looks at.
 const WALLETS: usize = 100;
+
+/// Proposals written at the same time.
+const AT_ONCE: usize = 16;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -82,7 +86,9 @@ pub async fn sweep_wallets(app: &App, call: Call<Caller>) -> http::Result {
     let (unsigned, more) = match order.chain.family {
         Family::Evm { chain_id, test_chain_id } => {
             let chain_id = if live { chain_id } else { test_chain_id };
-            (Unsigned::Evm { chain_id, batch: batch(&full, &order)? }, more)
+            let batch = batch(&full, &order)?;
+            propose(app, &full, &batch, &order, call.at).await?;
+            (Unsigned::Evm { chain_id, batch }, more)
         }
         Family::Bitcoin { network, test_network } => {
             let network = if live { network } else { test_network };
@@ -121,6 +127,39 @@ fn free(wallets: Vec<Full>, order: &Order, now: Timestamp) -> (Vec<Full>, Vec<Le
     let left_out =
         |full: Full| LeftOut { payment: full.noted.code.to_string(), because: "a refund is under way" };
     (free, needed.into_iter().map(left_out).collect())
+}
+
+/// Notes the gas that the merchant is told to send, before anybody is told: a top-up that nobody knows of counts as a
+/// payer's money. What was proposed a while ago and not sent yet needs no write.
+async fn propose(
+    app: &App,
+    wallets: &[Full],
+    batch: &Batch,
+    order: &Order<'_>,
+    now: Timestamp,
+) -> http::Result<()> {
+    for some in proposals(wallets, batch, order, now).chunks(AT_ONCE) {
+        let noted = some.iter().map(|(code, event)| {
+            let propose = |payment: &Payment| Ok::<_, ApiError>(payment.apply(event.clone(), now)?);
+            app.store.change_payment(*code, propose)
+        });
+        try_join_all(noted).await?;
+    }
+    Ok(())
+}
+
+/// What a batch proposes that its payments do not know yet. A coin that is not accepted is not seen, whoever sends it.
+fn proposals(wallets: &[Full], batch: &Batch, order: &Order, now: Timestamp) -> Vec<(Code, Event)> {
+    let native = order.chain.coins.iter().find(|coin| coin.asset == Asset::Native);
+    let Some(coin) = native.map(|coin| &coin.id) else { return Vec::new() };
+    let proposal = |top_up: &TopUp| {
+        let units = Units(top_up.value.as_deref()?.parse().ok()?);
+        let full = wallets.iter().find(|full| full.noted.wallet.given.address == top_up.to)?;
+        let event = Event::ProposeTopUp { coin: coin.clone(), address: top_up.to.clone(), units };
+        let next = full.payment.apply(event.clone(), now).ok()?;
+        (next != full.payment).then_some((full.noted.code, event))
+    };
+    batch.top_ups.iter().filter_map(proposal).collect()
 }
 
 fn batch(wallets: &[Full], order: &Order) -> http::Result<Batch> {

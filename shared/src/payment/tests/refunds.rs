@@ -41,21 +41,16 @@ fn withdraw(name: &str) -> Event {
 }
 
 /// The event, about the refund that a merchant sees now.
-pub(super) fn meaning(payment: &Payment, event: Event) -> Event {
-    let seen = |meant: MeantRefund| match payment.refund(&meant.coin) {
-        Some(refund) if meant.units == Units(0) => payment.meant(refund),
-        Some(_) | None => meant,
-    };
-    match event {
-        Event::ConfirmRefund { meant, address, scanned } => {
-            Event::ConfirmRefund { meant: seen(meant), address, scanned }
-        }
-        Event::NameRefundTransaction { meant, tx_id } => {
-            Event::NameRefundTransaction { meant: seen(meant), tx_id }
-        }
-        Event::WithdrawRefund { meant } => Event::WithdrawRefund { meant: seen(meant) },
-        other => other,
+pub(super) fn meaning(payment: &Payment, mut event: Event) -> Event {
+    if let Event::ConfirmRefund { meant, .. }
+    | Event::NameRefundTransaction { meant, .. }
+    | Event::WithdrawRefund { meant } = &mut event
+        && meant.units == Units(0)
+        && let Some(refund) = payment.refund(&meant.coin)
+    {
+        *meant = payment.meant(refund);
     }
+    event
 }
 
 trait Act {

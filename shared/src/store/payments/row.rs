@@ -1,6 +1,7 @@
 //! A payment as an item. Attribute names are for ever; reading checks what writing guaranteed.
 
 mod refund;
+mod top_up;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use self::refund::RefundRow;
+use self::top_up::TopUpRow;
 pub(super) use self::transfer::TransferRow;
 use super::DUE_SHARDS;
 use crate::chain::{ChainId, CoinId};
@@ -102,6 +104,8 @@ pub(super) struct Row {
     refunded_at: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     refunds: BTreeMap<String, RefundRow>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    top_ups: Vec<TopUpRow>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -210,6 +214,7 @@ impl Row {
             cancelled_at: progress.cancelled_at.map(|at| at.0),
             refunded_at: payment.refunded_at().map(|at| at.0),
             refunds: payment.refunds().map(RefundRow::named).collect(),
+            top_ups: progress.top_ups.iter().map(TopUpRow::new).collect(),
         }
     }
 
@@ -308,6 +313,7 @@ impl Row {
             updated_at: Timestamp(self.updated_at),
             cancelled_at: self.cancelled_at.map(Timestamp),
             refunds: refunds.collect::<Result<_, StoreError>>()?,
+            top_ups: self.top_ups.into_iter().map(TopUpRow::top_up).collect::<Result<_, _>>()?,
         })
     }
 }

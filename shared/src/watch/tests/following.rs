@@ -2,10 +2,10 @@
 
 use super::chain::Paid;
 use super::states;
-use super::world::{FULL, World};
+use super::world::{FULL, FULL_BITCOIN, World};
 use crate::moment::DAY_SECONDS;
 use crate::money::Cents;
-use crate::payment::{Event, LIFETIME_SECONDS, Status, TransferState, Window};
+use crate::payment::{Event, LIFETIME_SECONDS, Status, Transfer, TransferState, Window};
 
 #[tokio::test]
 async fn r22_a_transfer_is_confirmed_block_by_block_and_then_counts() {
@@ -87,10 +87,13 @@ async fn r20_a_transfer_without_a_rate_is_shown_uncounted_until_there_is_one() {
     assert_eq!((states(&payment), payment.received()), (vec![TransferState::Confirming], Cents::ZERO));
     world.run().await;
     assert!(world.cursor().await.open_from.is_some());
+    // Until its worth is known it must lie as deep as anything.
+    assert_eq!(payment.transfers().next().unwrap().movement().confirmations_required, 64);
     world.accept_rate("ETH", 2_000).await;
     world.run().await;
     let payment = world.payment(&payer).await;
     assert_eq!((states(&payment), payment.received()), (vec![TransferState::Counted], Cents(8_000)));
+    assert_eq!(payment.transfers().next().unwrap().movement().confirmations_required, 12);
     world.node.mine_empty(10);
     world.accept_rate("ETH", 9_000).await;
     world.run().await;
@@ -113,6 +116,47 @@ async fn r22_a_large_payment_counts_when_its_block_is_final() {
     world.node.finalized.set(Some(height));
     world.run().await;
     assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+}
+
+#[tokio::test]
+async fn a17_money_must_lie_as_deep_as_the_larger_of_what_is_due_and_what_came_asks_for() {
+    // For 100 USD; the last is 4,000 USD in forty outputs of one block.
+    for (units, outputs, required) in
+        [(FULL_BITCOIN, 1, 1), (30 * FULL_BITCOIN, 1, 2), (100 * FULL_BITCOIN, 1, 6), (FULL_BITCOIN, 40, 2)]
+    {
+        let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
+        world.node.mine(vec![payer.pays_bitcoin(1, units, 1001); outputs]);
+        for confirmations in 1..required {
+            world.run().await;
+            let payment = world.payment(&payer).await;
+            assert_eq!(
+                states(&payment),
+                vec![TransferState::Confirming; outputs],
+                "{units} at {confirmations}"
+            );
+            world.node.mine_empty(1);
+        }
+        world.run().await;
+        let payment = world.payment(&payer).await;
+        assert_eq!(states(&payment), vec![TransferState::Counted; outputs], "{units}");
+        let asks = |transfer: &Transfer| transfer.movement().confirmations_required == required;
+        assert!(payment.transfers().all(asks), "{units}");
+        assert_eq!(world.cursor().await.open_from, None);
+    }
+}
+
+#[tokio::test]
+async fn a17_a_small_payment_to_which_much_came_waits_until_its_block_is_final() {
+    let (mut world, payer) = World::with_payment().await;
+    let height = world.node.mine(vec![payer.pays(1, 100 * FULL)]).number;
+    world.node.mine_empty(90);
+    world.node.finalized.set(Some(height - 1));
+    world.run().await;
+    assert_eq!(states(&world.payment(&payer).await), [TransferState::Confirming]);
+    world.node.finalized.set(Some(height));
+    world.run().await;
+    let payment = world.payment(&payer).await;
+    assert_eq!((payment.recorded_status(), payment.received()), (Status::Overpaid, Cents(1_000_000)));
 }
 
 #[tokio::test]

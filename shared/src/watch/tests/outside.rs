@@ -3,8 +3,10 @@
 use super::chain::Paid;
 use super::states;
 use super::world::{FULL_BITCOIN, Payer, World};
+use crate::clock::Clock;
 use crate::money::Cents;
 use crate::payment::{Payment, Price, Standing, Status, TransferState};
+use crate::watch::{WatchList, Watcher};
 
 /// A payment of 100 USD in bitcoins.
 async fn bitcoin() -> (World, Payer) {
@@ -53,6 +55,23 @@ async fn r20_a_block_that_claims_to_be_older_than_the_quote_does_not_take_it_awa
         let paid = world.payment(&payer).await;
         assert_eq!((paid.recorded_status(), paid.received()), (Status::Paid, Cents(10_000)));
     }
+}
+
+#[tokio::test]
+async fn a10_a_block_that_claims_to_be_newer_than_the_quote_does_not_take_it_away() {
+    let (world, payer) = bitcoin().await;
+    let now = world.now().plus(1);
+    // Twenty minutes ahead, where a quote holds for fifteen; nobody saw it wait.
+    world.node.mine_at(now.plus(1_200), vec![payer.pays_bitcoin(1, FULL_BITCOIN, 1001)]);
+    let run = async |at| {
+        let watcher = Watcher { clock: Clock::stopped(at), ..world.watcher() };
+        watcher.run(&mut WatchList::default()).await.unwrap();
+        world.payment(&payer).await
+    };
+    let paid = run(now).await;
+    assert_eq!((paid.recorded_status(), paid.received()), (Status::Paid, Cents(10_000)));
+    assert_eq!(paid.transfers().next().unwrap().first_seen(), Some(now));
+    assert_eq!(run(now.plus(4_000)).await, paid);
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub(in crate::store::payments) struct TransferRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     unconfirmed_at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reported_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     first_block: Option<(u64, u64, u64)>,
     seq: u64,
     standing: StandingRow,
@@ -53,6 +55,7 @@ impl TransferRow {
             units: movement.units.0.to_string(),
             required: movement.confirmations_required,
             unconfirmed_at: transfer.unconfirmed_at.map(|at| at.0),
+            reported_at: transfer.reported_at.map(|at| at.0),
             first_block: transfer.first_block.map(|(Sequence(seq), block)| (seq, block.height, block.time.0)),
             seq,
             standing: StandingRow::new(standing),
@@ -78,6 +81,7 @@ impl TransferRow {
         let transfer = Transfer {
             movement,
             unconfirmed_at: self.unconfirmed_at.map(Timestamp),
+            reported_at: self.reported_at.map(Timestamp),
             first_block: self
                 .first_block
                 .map(|(seq, height, time)| (Sequence(seq), block_at((height, time)))),
