@@ -18,7 +18,7 @@ use crate::chain::Chains;
 use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
 use crate::pay::Offers;
-use crate::payment::Payment;
+use crate::payment::{Payment, TRANSFERS_SHOWN};
 
 use coin::CoinLine;
 use quote::QuoteLine;
@@ -83,6 +83,8 @@ pub struct Explanation {
     window: WindowLine,
     quotes: Vec<QuoteLine>,
     transfers: Vec<TransferLine>,
+    transfers_total: u64,
+    earlier: Option<Conclusion>,
     refunds: Vec<RefundLine>,
     coins: Vec<CoinLine>,
     sentences: Vec<String>,
@@ -136,6 +138,7 @@ impl Explanation {
     /// Explains `payment` at `now`; the settings' chains say what their confirmation rules are, `offers` what it can be paid
     /// in as long as it is open.
     pub fn new(payment: &Payment, chains: &Chains, offers: &Offers, now: Timestamp) -> Explanation {
+        let shown = payment.shown_transfers();
         let mut explanation = Explanation {
             id: payment.id().to_string(),
             short_code: payment.id().code().to_string(),
@@ -146,10 +149,9 @@ impl Explanation {
             amounts: Amounts::new(payment),
             window: WindowLine::new(payment, now),
             quotes: payment.quotes().iter().map(|quote| QuoteLine::new(payment, quote, now)).collect(),
-            transfers: payment
-                .transfers()
-                .map(|transfer| TransferLine::new(payment, transfer, chains))
-                .collect(),
+            transfers: shown.map(|transfer| TransferLine::new(payment, transfer, chains)).collect(),
+            transfers_total: payment.transfers_total(),
+            earlier: earlier(payment),
             refunds: payment.refunds().map(|refund| RefundLine::new(payment, refund, now)).collect(),
             coins: coin::lines(offers),
             sentences: Vec::new(),
@@ -170,8 +172,19 @@ impl Explanation {
         let sums = self.amounts.because.iter().chain(&self.window.because);
         let refunds = self.refunds.iter().map(|line| &line.because);
         let coins = self.coins.iter().filter_map(|line| line.because.as_ref());
+        let transfers = transfers.chain(&self.earlier);
         [&self.because].into_iter().chain(sums).chain(transfers).chain(refunds).chain(quotes).chain(coins)
     }
+}
+
+/// What is not told one by one: whoever wants to know pages through the payment's transfers.
+fn earlier(payment: &Payment) -> Option<Conclusion> {
+    let shown = u64::try_from(TRANSFERS_SHOWN).unwrap_or(u64::MAX);
+    let earlier = payment.transfers_total().checked_sub(shown).filter(|earlier| *earlier > 0)?;
+    let sentence = format!(
+        "{earlier} earlier transfers are not explained one by one; what counts of them is part of the amounts."
+    );
+    Some(conclude(&["R22"], sentence))
 }
 
 impl Amounts {

@@ -8,6 +8,7 @@ mod paging;
 mod refund;
 mod reply;
 pub mod routes;
+mod transfers;
 mod view;
 pub mod wait;
 pub mod wallets;
@@ -33,7 +34,8 @@ pub use etag::ETag;
 pub use paging::ListQuery;
 pub use refund::{Asked, OneRefund, Payable, Plain, RefundView, Refunds};
 pub use reply::Reply;
-pub use view::{OneExplanation, OnePayment, PageView, PaymentView, TransferView};
+pub use transfers::{Position, TransfersQuery};
+pub use view::{OneExplanation, OnePayment, PageView, PaymentView, TransferView, TransfersPage};
 
 /// What a handler returns.
 pub type Result<T = Reply> = std::result::Result<T, ApiError>;

@@ -92,6 +92,8 @@ pub struct PayView {
     /// Why nothing can be chosen or, once a coin is, why it cannot be chosen again.
     not_offered: Option<&'static str>,
     transfers: Vec<TransferLine>,
+    #[serde(skip)]
+    transfers_total: u64,
     may_come_back: bool,
     late: bool,
     ended: bool,
@@ -172,6 +174,7 @@ impl PayView {
         let (selection, quote) = (payment.selection(), payment.quote());
         let chain = selection.and_then(|selected| Some(chains.coin(&selected.coin)?.0));
         let held = quote.filter(|_| step == Step::Send);
+        let shown = payment.shown_transfers();
         let mut view = PayView {
             short_code: payment.id().code().to_string(),
             title: request.title.clone(),
@@ -200,7 +203,8 @@ impl PayView {
             scans_address: selection.is_some_and(|selected| is_token(chains, &selected.coin)),
             coins: coin_lines(payment, chains, &offers.coins, step),
             not_offered: not_offered(payment, offers, step).map(NotOffered::code),
-            transfers: payment.transfers().map(|transfer| TransferLine::new(payment, transfer)).collect(),
+            transfers: shown.map(|transfer| TransferLine::new(payment, transfer)).collect(),
+            transfers_total: payment.transfers_total(),
             may_come_back: may_come_back(payment, now),
             late: payment.has_late_money(),
             ended: step == Step::End,
@@ -228,13 +232,12 @@ fn on_its_way(payment: &Payment) -> Cents {
 
 /// Whether a transfer that the network took back may still be confirmed: who sent again at once might pay twice (R27).
 fn may_come_back(payment: &Payment, now: Timestamp) -> bool {
-    payment.still_due() > Cents::ZERO
-        && payment.transfers().filter(|transfer| !payment.is_own(transfer)).any(|transfer| {
-            match transfer.standing() {
-                Standing::Lost { at, .. } => payment.local(now) < at.plus(AWAITED_SECONDS),
-                Standing::Unconfirmed { .. } | Standing::InBlock { .. } | Standing::Replaced => false,
-            }
-        })
+    let mut in_hand = payment.transfers().filter(|transfer| !payment.is_own(transfer));
+    let is_in_hand = in_hand.any(|transfer| match transfer.standing() {
+        Standing::Lost { at, .. } => payment.local(now) < at.plus(AWAITED_SECONDS),
+        Standing::Unconfirmed { .. } | Standing::InBlock { .. } | Standing::Replaced => false,
+    });
+    payment.still_due() > Cents::ZERO && (is_in_hand || payment.folded_may_come_back(now))
 }
 
 fn is_token(chains: &Chains, coin: &CoinId) -> bool {

@@ -4,6 +4,7 @@
 
 mod apply;
 mod fee;
+mod folded;
 mod id;
 mod identity;
 mod ledger;
@@ -19,6 +20,8 @@ mod top_up;
 mod transfer;
 
 pub use fee::{Fee, FeeTerms};
+pub use folded::TRANSFERS_SHOWN;
+pub(crate) use folded::{Folded, Group, GroupKey, Step, Steps, Sum, Sums};
 pub use id::{Code, IdempotencyKey, Name, NotAnId, PaymentId, Secret};
 pub use identity::{Identity, IdentityStep, KycStatus};
 pub use ledger::{AWAITED_SECONDS, Lateness};
@@ -32,6 +35,7 @@ pub(crate) use refund::{Claim, Confirmation, Earlier, Sighting};
 pub use request::{FeePaidBy, Fields, InvalidParameter, KycMethod, Request};
 pub use status::{Refusal, Status};
 pub(crate) use top_up::{Answer, TopUp};
+pub(crate) use transfer::Pin;
 pub use transfer::{
     BlockAt, HELD_RATE_SECONDS, Movement, Price, Report, Sequence, Standing, Transfer, TransferId,
     TransferState,
@@ -320,7 +324,10 @@ pub(crate) struct Progress {
     pub(crate) selection: Option<Selection>,
     pub(crate) quotes: Quotes,
     pub(crate) addresses: Vec<GivenAddress>,
+    /// Those in hand: the newest, and those that somebody asked for.
     pub(crate) transfers: BTreeMap<TransferId, Transfer>,
+    /// All others.
+    pub(crate) folded: Folded,
     pub(crate) windows: BTreeMap<ChainId, u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) late_accepted_at: Option<Timestamp>,

@@ -17,7 +17,7 @@ use crate::chain::rpc::RpcError;
 use crate::chain::{Chain, Family, Internal};
 use crate::clock::Clock;
 use crate::moment::Timestamp;
-use crate::payment::{Code, Payment, Standing};
+use crate::payment::{Code, Payment, Standing, TransferId};
 use crate::store::{Held, Note, Onward, Position, Store, StoreError};
 use crate::watch::{Source, WatchError, WatchList};
 
@@ -248,7 +248,10 @@ impl<S: Source> Run<'_, S> {
         let concerned: BTreeSet<Code> =
             scanned.found.iter().map(|found| found.movement.watched).chain(noted).collect();
         for code in concerned {
-            let payment = self.reconciler.store.payment(code).await;
+            let here = scanned.found.iter().filter(|found| found.movement.watched == code);
+            let ids: Vec<_> = here.map(|found| TransferId::new(&found.movement.key)).collect();
+            let found = self.reconciler.store.find_payment_with(code, &ids).await;
+            let payment = found.map(|found| found.map(|found| found.payment));
             let Some(payment) = self.live(code, payment)? else { continue };
             let differences = difference::in_block(&payment, self.reconciler.chain, scanned, is_whole);
             self.reconciled.differences.extend(differences);

@@ -15,6 +15,7 @@ mod retries;
 pub(crate) mod testing;
 mod transaction;
 mod turns;
+mod unknown;
 mod unreadable;
 mod wallets;
 

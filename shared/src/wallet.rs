@@ -74,10 +74,14 @@ impl Payment {
     }
 
     /// What lies of a coin at one of its addresses: what the chain was last seen to hold and what came since, else all that
-    /// came. Of what came in blocks that were seen nothing is added, however late the record learned of it.
+    /// came. Of what came in blocks that were seen nothing is added, however late the record learned of it. Of a payment
+    /// with very many transfers those that are not in hand wait for the next look.
     pub fn available(&self, address: &str, coin: &CoinId, seen: Option<&Balance>) -> Units {
         let held = seen.map_or(Units(0), |balance| balance.units);
         let since = self.counted_at(address, coin).filter(|transfer| came_after(transfer, seen));
+        let groups = self.progress().folded.groups.iter().filter(|_| seen.is_none());
+        let folded = groups.filter(|(key, _)| key.address == address && key.coin == *coin);
+        let held = folded.fold(held, |sum, (_, group)| sum.plus(group.units));
         since.fold(held, |sum, transfer| sum.plus(transfer.movement().units))
     }
 
@@ -116,6 +120,13 @@ impl Payment {
                 | TransferState::Lost
                 | TransferState::Own => {}
             }
+        }
+        for (key, group) in
+            self.progress().folded.groups.iter().filter(|(key, _)| key.address == given.address)
+        {
+            let none = || Received { chain: key.chain.clone(), units: Units(0) };
+            let sum: &mut Received = received.entry(key.coin.clone()).or_insert_with(none);
+            sum.units = sum.units.plus(group.units);
         }
         Wallet { given: given.clone(), received }
     }

@@ -13,7 +13,7 @@ use shared::http::routes::{ROUTES, Route};
 use tests::golden;
 
 /// What each function may do to which table or index. More than this needs a reason, and a change here.
-const RIGHTS: [(&str, &str); 25] = [
+const RIGHTS: [(&str, &str); 26] = [
     ("create-payment", "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "list-payments",
@@ -44,6 +44,7 @@ const RIGHTS: [(&str, &str); 25] = [
         "PaymentsTable GetItem PutItem, KeysTable GetItem UpdateItem, AccountsTable GetItem, \
          AddressesTable PutItem",
     ),
+    ("list-transfers", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     ("list-refunds", "PaymentsTable GetItem, KeysTable GetItem UpdateItem, AccountsTable GetItem"),
     (
         "confirm-refund",
@@ -91,7 +92,7 @@ const RIGHTS: [(&str, &str); 25] = [
     ),
     (
         "reconcile-chains",
-        "PaymentsTable GetItem, AddressesTable Scan UpdateItem, ChainsTable GetItem PutItem Query",
+        "PaymentsTable GetItem, AddressesTable Scan UpdateItem, ChainsTable GetItem Query UpdateItem",
     ),
     ("refresh-rates", "ChainsTable PutItem UpdateItem"),
     ("count-volume", "AccountsTable PutItem UpdateItem"),

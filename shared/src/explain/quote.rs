@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Conclusion, conclude};
 use crate::json::{Time, Usd};
 use crate::moment::Timestamp;
-use crate::payment::{Payment, Price, QUOTE_SECONDS, Quote};
+use crate::payment::{Payment, Price, QUOTE_SECONDS, Quote, TRANSFERS_SHOWN, Transfer};
 
 /// A quote as data.
 #[derive(Debug, Serialize)]
@@ -23,15 +23,17 @@ pub(super) struct QuoteLine {
 
 impl QuoteLine {
     pub(super) fn new(payment: &Payment, quote: &Quote, now: Timestamp) -> QuoteLine {
-        let relies = payment
-            .transfers()
-            .filter(|one| !payment.is_own(one))
-            .filter(|one| one.price(payment.quotes()) == Price::Quote(quote));
+        let relies = payment.shown_transfers().filter(|one| !payment.is_own(one));
+        let relies = relies.filter(|one| is_priced_by(payment, one, quote));
         let prices: Vec<_> = relies.map(|transfer| transfer.movement().id.to_string()).collect();
+        let is_part = usize::try_from(payment.transfers_total()).is_ok_and(|total| total > TRANSFERS_SHOWN);
         let (state, words) = state(quote, payment.local(now));
         let coin_amount = quote.units.display(quote.decimals);
         let Quote { coin, usd, rate, issued_at, .. } = quote;
         let count = match prices.len() {
+            among if is_part => {
+                format!("{among} of the newest {TRANSFERS_SHOWN} transfers have its rate")
+            }
             0 => "nothing was sent at it".to_owned(),
             1 => "1 transfer has its rate".to_owned(),
             more => format!("{more} transfers have its rate"),
@@ -50,6 +52,13 @@ impl QuoteLine {
             prices,
             because: conclude(&["R20", "R21"], sentence),
         }
+    }
+}
+
+fn is_priced_by(payment: &Payment, transfer: &Transfer, quote: &Quote) -> bool {
+    match transfer.price(payment.quotes()) {
+        Price::Quote(by) => by.is(quote),
+        Price::Market(_) | Price::Awaited(_) => false,
     }
 }
 

@@ -27,7 +27,7 @@ impl Route {
 }
 
 /// All routes; whatever else is called gets `no-route`.
-pub const ROUTES: [Route; 22] = [
+pub const ROUTES: [Route; 23] = [
     route("POST", "/api/v1/payments", "create-payment"),
     route("GET", "/api/v1/payments", "list-payments").takes(&[
         "status",
@@ -38,6 +38,7 @@ pub const ROUTES: [Route; 22] = [
         "cursor",
     ]),
     route("GET", "/api/v1/payments/{id}", "get-payment").takes(&["wait"]),
+    route("GET", "/api/v1/payments/{id}/transfers", "list-transfers").takes(&["limit", "cursor"]),
     route("POST", "/api/v1/payments/{id}/cancel", "cancel-payment"),
     route("DELETE", "/api/v1/payments/{id}", "cancel-payment"),
     route("POST", "/api/v1/payments/{id}/accept-late", "accept-late"),

@@ -24,6 +24,17 @@ pub struct OneExplanation {
     explanation: Explanation,
 }
 
+/// The body of a page of a payment's transfers.
+#[derive(Debug, Serialize)]
+pub struct TransfersPage {
+    success: bool,
+    transfers: Vec<TransferView>,
+    transfers_total: u64,
+    limit: usize,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
 /// A list's answer.
 #[derive(Debug, Serialize)]
 pub struct PageView {
@@ -61,6 +72,7 @@ pub struct PaymentView {
     rate_usd: Option<String>,
     rate_expires_at: Option<Time>,
     transfers: Vec<TransferView>,
+    transfers_total: u64,
     refunded_usd: Usd,
     late: bool,
     livemode: bool,
@@ -104,6 +116,25 @@ impl OneExplanation {
     }
 }
 
+impl TransfersPage {
+    /// The answer with these of the transfers of `payment`; `next_cursor` continues it.
+    pub fn new(
+        payment: &Payment,
+        transfers: &[Transfer],
+        limit: usize,
+        next_cursor: Option<String>,
+    ) -> TransfersPage {
+        TransfersPage {
+            success: true,
+            transfers: transfers.iter().map(|transfer| TransferView::new(payment, transfer)).collect(),
+            transfers_total: payment.transfers_total(),
+            limit,
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        }
+    }
+}
+
 impl PageView {
     /// The answer to `query`, with links under `base_url`; `next_cursor` continues the list.
     pub fn new(
@@ -132,7 +163,8 @@ impl PaymentView {
         let code = payment.id().code();
         let metadata =
             request.metadata.as_ref().map(|metadata| RawValue::from_string(metadata.as_json().to_owned()));
-        let (transfers, decimals) = (payment.transfers(), quote.map(|quote| quote.decimals));
+        let shown = payment.shown_transfers();
+        let decimals = quote.map(|quote| quote.decimals);
         Ok(PaymentView {
             id: payment.id().to_string(),
             short_code: code.to_string(),
@@ -156,7 +188,8 @@ impl PaymentView {
             coin_amount: quote.zip(decimals).map(|(quote, decimals)| quote.units.display(decimals)),
             rate_usd: quote.map(|quote| quote.rate.to_string()),
             rate_expires_at: quote.map(|quote| Time(quote.until)),
-            transfers: transfers.map(|transfer| TransferView::new(payment, transfer)).collect(),
+            transfers: shown.map(|transfer| TransferView::new(payment, transfer)).collect(),
+            transfers_total: payment.transfers_total(),
             refunded_usd: Usd(payment.refunded()),
             late: payment.has_late_money(),
             livemode: payment.is_live(),

@@ -8,6 +8,9 @@ use num_rational::Ratio;
 
 use super::{BasisPoints, Cents, Decimals, RATE_DECIMALS, Rate, Units, WHOLE_BASIS_POINTS};
 
+/// Bits of a denominator that is kept exactly: those of four quotes of 18 decimals whose units have nothing in common.
+const EXACT_BITS: u64 = 256;
+
 /// Dollars credited for coins, as an exact fraction of cents.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Credit(Ratio<BigUint>);
@@ -34,6 +37,42 @@ impl Credit {
     pub fn market(units: Units, rate: Rate, decimals: Decimals) -> Credit {
         let numerator = BigUint::from(units.0) * BigUint::from(rate.get()) * BigUint::from(100_u32);
         Credit(Ratio::new(numerator, decimals.scale() * RATE_DECIMALS.scale()))
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Credit) -> Credit {
+        Credit(&self.0 + &other.0).shortened()
+    }
+
+    /// What is left without `other`; nothing if that is more.
+    #[must_use]
+    pub fn less(&self, other: &Credit) -> Credit {
+        if *other >= *self { Credit::zero() } else { Credit(&self.0 - &other.0).shortened() }
+    }
+
+    /// Sums of many quotes' parts have denominators as long as all of theirs together. One beyond any that a few quotes
+    /// make is rounded up at a place where no amount of money shows it: up, so that what paid in full stays so.
+    fn shortened(self) -> Credit {
+        if self.0.denom().bits() <= EXACT_BITS {
+            return self;
+        }
+        let scale = BigUint::from(1_u32) << EXACT_BITS;
+        let numerator = (self.0 * &scale).ceil().to_integer();
+        Credit(Ratio::new(numerator, scale))
+    }
+
+    /// The exact cents, as they are kept: `9998/2`, in lowest terms.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{}/{}", self.0.numer(), self.0.denom())
+    }
+
+    /// What was kept; `None` for anything else.
+    pub(crate) fn from_text(text: &str) -> Option<Credit> {
+        let (numerator, denominator) = text.split_once('/')?;
+        let (numerator, denominator): (BigUint, BigUint) =
+            (numerator.parse().ok()?, denominator.parse().ok()?);
+        (denominator > BigUint::ZERO).then(|| Credit(Ratio::new(numerator, denominator)))
     }
 
     /// Whole cents, rounded down (R21).

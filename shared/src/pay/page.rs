@@ -112,6 +112,12 @@ impl<'a> PayPage<'a> {
         !self.view.ended && self.view.step != Step::Close && !is_stuck
     }
 
+    /// How many transfers are not in the list.
+    fn transfers_left_out(&self) -> u64 {
+        let listed = u64::try_from(self.view.transfers.len()).unwrap_or(u64::MAX);
+        self.view.transfers_total.saturating_sub(listed)
+    }
+
     fn is_paid(&self) -> bool {
         self.view.status.is_paid()
     }

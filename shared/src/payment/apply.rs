@@ -1,8 +1,8 @@
 //! What each event does to a payment: the only way in which one changes.
 
 use super::{
-    Deferral, Ending, Event, IdentityStep, Mode, Offer, Payment, Price, Progress, QUOTE_SECONDS, Quote,
-    Refusal, Report, Selection, Status, Transfer, Window,
+    Deferral, Ending, Event, IdentityStep, Mode, Offer, Payment, Progress, QUOTE_SECONDS, Quote, Refusal,
+    Report, Selection, Status, Transfer, Window,
 };
 use crate::chain::CoinId;
 use crate::moment::Timestamp;
@@ -127,11 +127,12 @@ impl Payment {
         let Offer { coin, decimals, .. } = offer;
         let quote = Quote { coin: coin.clone(), usd, decimals, units, rate, issued_at, until };
         let Progress { quotes, transfers, selection, .. } = &mut self.progress;
-        let relied_on = quotes.clone();
-        let priced = |quote: &Quote| {
-            transfers.values().any(|transfer| transfer.price(&relied_on) == Price::Quote(quote))
-        };
-        quotes.issue(quote, priced);
+        if !quotes.has_same_click(&quote) {
+            for transfer in transfers.values_mut() {
+                transfer.pin(quotes);
+            }
+            quotes.issue(quote);
+        }
         *selection = Some(Selection { coin, address });
         Ok(())
     }

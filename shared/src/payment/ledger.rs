@@ -1,7 +1,7 @@
 //! What a payment's transfers come to: received, due and status are worked out anew each time, never added to.
 
 use super::{
-    Ending, KycStatus, Payment, Price, Sequence, Standing, Status, Transfer, TransferId, TransferState,
+    Ending, KycStatus, Payment, Price, Sequence, Standing, Status, Sums, Transfer, TransferId, TransferState,
 };
 use crate::chain::ChainId;
 use crate::moment::{DAY_SECONDS, Timestamp};
@@ -57,7 +57,7 @@ impl Payment {
     }
 
     fn status_by_money(&self) -> Status {
-        let settling = self.credit(|transfer| self.settles(transfer));
+        let settling = self.settling_credit();
         if !settling.covers(self.terms.due(), self.terms.tolerance) {
             return if settling.is_zero() { Status::Pending } else { Status::PartiallyPaid };
         }
@@ -68,22 +68,33 @@ impl Payment {
     ///
     /// Worked out from the transfers, so that the order in which they were reported does not show. `None` unless paid.
     pub fn paid_at(&self) -> Option<Timestamp> {
-        let is_paid = self.recorded_status().is_paid();
-        let mut counted: Vec<_> = self
-            .counted()
-            .filter(|transfer| self.settles(transfer))
-            .filter_map(|transfer| Some((transfer.deep_since?, transfer.credit(&self.progress.quotes)?)))
-            .collect();
-        counted.sort_by_key(|(since, _)| *since);
-        let mut sum = Credit::zero();
-        let complete = counted.into_iter().find_map(|(since, credit)| {
-            sum = [sum.clone(), credit].into_iter().sum();
-            sum.covers(self.terms.due(), self.terms.tolerance).then_some(since)
-        });
-        complete.filter(|_| is_paid).max(self.progress.late_accepted_at.filter(|_| is_paid))
+        if !self.recorded_status().is_paid() {
+            return None;
+        }
+        self.covered_at().max(self.progress.late_accepted_at)
     }
 
-    /// Every transfer that was ever reported, by key.
+    /// When what had come covered what is due, if it does.
+    pub(super) fn covered_at(&self) -> Option<Timestamp> {
+        let in_hand = self
+            .counted()
+            .filter(|transfer| self.settles(transfer))
+            .filter_map(|transfer| Some((transfer.deep_since?, transfer.credit(&self.progress.quotes)?)));
+        let late_too = self.progress.late_accepted_at.is_some();
+        let folded = self.progress.folded.counted.0.iter().flat_map(|step| {
+            let sums = step.sums.settling(late_too).into_iter().filter(|sum| sum.count > 0);
+            sums.map(|sum| (Timestamp(step.to), sum.credit.clone()))
+        });
+        let mut counted: Vec<_> = in_hand.chain(folded).collect();
+        counted.sort_by_key(|(since, _)| *since);
+        let mut sum = Credit::zero();
+        counted.into_iter().find_map(|(since, credit)| {
+            sum = sum.plus(&credit);
+            sum.covers(self.terms.due(), self.terms.tolerance).then_some(since)
+        })
+    }
+
+    /// The transfers in hand, by key: all of them, unless there are many.
     pub fn transfers(&self) -> impl Iterator<Item = &Transfer> {
         self.progress.transfers.values()
     }
@@ -91,10 +102,11 @@ impl Payment {
     /// Later than everything that was reported: for chains that are simulated one payment at a time.
     pub fn next_sequence(&self) -> Sequence {
         let last = self.transfers().map(|transfer| transfer.latest.0).max().unwrap_or_default();
+        let last = last.max(self.progress.folded.sequence);
         Sequence(last.0.saturating_add(1))
     }
 
-    /// The transfer with that key.
+    /// The transfer with that key, if it is in hand.
     pub fn transfer(&self, id: &TransferId) -> Option<&Transfer> {
         self.progress.transfers.get(id)
     }
@@ -114,7 +126,7 @@ impl Payment {
         let coming = |transfer: &&Transfer| self.is_coming(transfer);
         let credits =
             self.transfers().filter(coming).filter_map(|transfer| transfer.credit(&self.progress.quotes));
-        let covered: Credit = credits.sum();
+        let covered: Credit = credits.chain([self.progress.folded.coming_credit()]).sum();
         if covered.covers(self.terms.due(), self.terms.tolerance) {
             return Cents::ZERO;
         }
@@ -124,10 +136,11 @@ impl Payment {
     /// Whether money is there, in time, that has no price yet. What it is worth is on its way and part of what is due, so
     /// nothing is asked for until that is known (R20).
     pub fn awaits_price(&self) -> bool {
-        self.transfers().any(|transfer| {
+        let in_hand = self.transfers().any(|transfer| {
             let is_unpriced = matches!(transfer.price(&self.progress.quotes), Price::Awaited(_));
             is_unpriced && self.is_coming(transfer)
-        })
+        });
+        in_hand || self.progress.folded.unpriced > 0
     }
 
     /// Whether a transfer is there, in time, and is money.
@@ -142,12 +155,13 @@ impl Payment {
 
     /// Whether any money came late and is there.
     pub fn has_late_money(&self) -> bool {
-        self.transfers().any(|transfer| match self.state(transfer) {
+        let in_hand = self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming | TransferState::Counted => {
                 self.is_late(transfer)
             }
             TransferState::Lost | TransferState::Own => false,
-        })
+        });
+        in_hand || self.progress.folded.has_late_money()
     }
 
     /// How far a transfer has come.
@@ -173,18 +187,20 @@ impl Payment {
 
     /// Whether any transfer is there that does not count yet: the coin is settled until it does (R19).
     pub fn money_is_on_its_way(&self) -> bool {
-        self.transfers().any(|transfer| match self.state(transfer) {
+        let in_hand = self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming => true,
             TransferState::Counted | TransferState::Lost | TransferState::Own => false,
-        })
+        });
+        in_hand || self.progress.folded.coming.count() > 0
     }
 
     /// Whether any transfer was seen that is still there.
     pub fn money_was_seen(&self) -> bool {
-        self.transfers().any(|transfer| match self.state(transfer) {
+        let in_hand = self.transfers().any(|transfer| match self.state(transfer) {
             TransferState::Seen | TransferState::Confirming | TransferState::Counted => true,
             TransferState::Lost | TransferState::Own => false,
-        })
+        });
+        in_hand || self.progress.folded.is_money_there()
     }
 
     pub(super) fn received_covers(&self) -> bool {
@@ -193,12 +209,40 @@ impl Payment {
 
     /// Whether a transfer was seen that is neither counted nor given up (R17).
     pub(super) fn awaits_money(&self, now: Timestamp) -> bool {
-        self.transfers().any(|transfer| self.is_awaited(transfer, now))
+        let in_hand = self.transfers().any(|transfer| self.is_awaited(transfer, now));
+        in_hand || self.is_folded_awaited(true, now)
     }
 
     /// Whether such a transfer came in time (R15).
     pub(super) fn awaits_money_in_time(&self, now: Timestamp) -> bool {
-        self.transfers().any(|transfer| self.settles(transfer) && self.is_awaited(transfer, now))
+        let late_too = self.progress.late_accepted_at.is_some();
+        let in_hand =
+            self.transfers().any(|transfer| self.settles(transfer) && self.is_awaited(transfer, now));
+        in_hand || self.is_folded_awaited(late_too, now)
+    }
+
+    /// The same of those that are not in hand.
+    fn is_folded_awaited(&self, late_too: bool, now: Timestamp) -> bool {
+        let is_coming = is_any(&self.progress.folded.coming, late_too);
+        let coming = is_coming && self.local(now) < self.money_awaited_until();
+        coming || self.is_folded_loss_awaited(late_too, now)
+    }
+
+    fn is_folded_loss_awaited(&self, late_too: bool, now: Timestamp) -> bool {
+        self.progress.folded.lost.0.iter().any(|step| {
+            let until = Timestamp(step.to).plus(AWAITED_SECONDS);
+            is_any(&step.sums, late_too) && self.local(now) < until
+        })
+    }
+
+    /// Whether a transfer that is not in hand was lost so lately that it may come back.
+    pub fn folded_may_come_back(&self, now: Timestamp) -> bool {
+        self.is_folded_loss_awaited(true, now)
+    }
+
+    /// Until when what is there and does not count is waited for.
+    fn money_awaited_until(&self) -> Timestamp {
+        self.terms.expires_at().plus(AWAITED_SECONDS)
     }
 
     fn is_awaited(&self, transfer: &Transfer, now: Timestamp) -> bool {
@@ -206,9 +250,7 @@ impl Payment {
             (TransferState::Counted | TransferState::Own, _) | (_, Standing::Replaced) => return false,
             (TransferState::Lost, _) if self.is_own(transfer) => return false,
             (_, Standing::Lost { at, .. }) => at.plus(AWAITED_SECONDS),
-            (_, Standing::Unconfirmed { .. } | Standing::InBlock { .. }) => {
-                self.terms.expires_at().plus(AWAITED_SECONDS)
-            }
+            (_, Standing::Unconfirmed { .. } | Standing::InBlock { .. }) => self.money_awaited_until(),
         };
         self.local(now) < given_up_at
     }
@@ -256,20 +298,33 @@ impl Payment {
     pub(super) fn last_height_in_time(&self, chain: &ChainId) -> u64 {
         let on_chain = self.transfers().filter(|transfer| transfer.movement().chain == *chain);
         let in_time = on_chain.filter(|transfer| self.is_in_time(transfer) && !self.is_own(transfer));
-        in_time.filter_map(|transfer| Some(transfer.first_block()?.height)).max().unwrap_or(0)
+        let in_hand = in_time.filter_map(|transfer| Some(transfer.first_block()?.height)).max();
+        in_hand.max(self.progress.folded.last_height_in_time(chain)).unwrap_or(0)
     }
 
+    /// Those in hand that count.
     pub(super) fn counted(&self) -> impl Iterator<Item = &Transfer> {
         self.transfers().filter(|transfer| self.state(transfer) == TransferState::Counted)
     }
 
     fn counted_credit(&self) -> Credit {
-        self.credit(|_| true)
+        self.credit(|_| true).plus(&self.progress.folded.credit())
     }
 
-    /// Exact dollars of the counted transfers among those that `which` names.
+    /// Exact dollars of what can make the payment paid.
+    fn settling_credit(&self) -> Credit {
+        let late_too = self.progress.late_accepted_at.is_some();
+        let in_hand = self.credit(|transfer| self.settles(transfer));
+        in_hand.plus(&self.progress.folded.settling_credit(late_too))
+    }
+
+    /// Exact dollars of the counted transfers in hand among those that `which` names.
     fn credit(&self, which: impl Fn(&Transfer) -> bool) -> Credit {
         let named = self.counted().filter(|transfer| which(transfer));
         named.filter_map(|transfer| transfer.credit(&self.progress.quotes)).sum()
     }
+}
+
+fn is_any(sums: &Sums, late_too: bool) -> bool {
+    sums.settling(late_too).iter().any(|sum| sum.count > 0)
 }

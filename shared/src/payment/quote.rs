@@ -13,8 +13,9 @@ const SAME_CLICK_SECONDS: u64 = 10;
 /// How far a block's time may lie before the moment at which its money was really sent.
 const BLOCK_TIME_SKEW_SECONDS: u64 = 60;
 
-/// Quotes kept; the oldest that prices nothing goes. More than a payer needs in ten days, few enough for one item.
-const QUOTES_KEPT: usize = 100;
+/// Quotes kept; then the oldest goes, and what it prices keeps its price. More than a payer needs in ten days, few enough
+/// for one item.
+pub(super) const QUOTES_KEPT: usize = 100;
 
 /// A promise: `units` of `coin` settle `usd` if first seen before `until`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,22 +38,38 @@ pub struct Quote {
 
 /// The quotes of one payment, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quotes(Vec<Quote>);
+pub struct Quotes {
+    kept: Vec<Quote>,
+    /// How many were ever made.
+    issued: u64,
+}
+
+impl Quote {
+    /// Whether the two are one promise, which may have been cut short since.
+    pub fn is(&self, other: &Quote) -> bool {
+        self.coin == other.coin && self.issued_at == other.issued_at
+    }
+}
 
 impl Quotes {
     /// From the record.
-    pub(crate) fn restore(quotes: Vec<Quote>) -> Quotes {
-        Quotes(quotes)
+    pub(crate) fn restore(kept: Vec<Quote>, issued: u64) -> Quotes {
+        Quotes { kept, issued }
+    }
+
+    /// How many were ever made.
+    pub(crate) fn issued(&self) -> u64 {
+        self.issued
     }
 
     /// All that are kept, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Quote> {
-        self.0.iter()
+        self.kept.iter()
     }
 
     /// The newest of the coin, whether or not it still holds.
     pub fn newest(&self, coin: &CoinId) -> Option<&Quote> {
-        self.0.iter().rev().find(|quote| quote.coin == *coin)
+        self.kept.iter().rev().find(|quote| quote.coin == *coin)
     }
 
     /// The quote of the coin that held at `moment`.
@@ -60,10 +77,10 @@ impl Quotes {
     /// Block times are coarser than ours: money that seems to have come just before the first quote belongs to that one,
     /// and before a payment's very first quote, which brings its address, no money comes at all.
     pub fn holding(&self, coin: &CoinId, moment: Timestamp) -> Option<&Quote> {
-        let mut of_coin = self.0.iter().filter(|quote| quote.coin == *coin);
+        let mut of_coin = self.kept.iter().filter(|quote| quote.coin == *coin);
         let first = of_coin.next()?;
         let newest = of_coin.take_while(|quote| quote.issued_at <= moment).last().unwrap_or(first);
-        let is_very_first = self.0.len() < QUOTES_KEPT && self.0.first() == Some(newest);
+        let is_very_first = self.kept.len() < QUOTES_KEPT && self.kept.first() == Some(newest);
         let begun = is_very_first || newest.issued_at <= moment.plus(BLOCK_TIME_SKEW_SECONDS);
         (begun && moment < newest.until).then_some(newest)
     }
@@ -71,26 +88,28 @@ impl Quotes {
     /// Whether a quote of the coin asked the payer for money that came between two moments: one that held then, or one made
     /// before that was for exactly so much. What was paid for it is never taken for something else.
     pub(super) fn asked_for(&self, coin: &CoinId, units: Units, from: Timestamp, to: Timestamp) -> bool {
-        let mut begun = self.0.iter().filter(|quote| quote.coin == *coin && quote.issued_at <= to);
+        let mut begun = self.kept.iter().filter(|quote| quote.coin == *coin && quote.issued_at <= to);
         begun.any(|quote| quote.units == units || from < quote.until)
     }
 
-    /// Adds a quote made at `now`, which ends the coin's former one; `priced` tells which quotes money relies on.
-    pub(super) fn issue(&mut self, quote: Quote, priced: impl Fn(&Quote) -> bool) {
+    /// Whether a quote would be the second of one click: the first one stands.
+    pub(super) fn has_same_click(&self, quote: &Quote) -> bool {
         let now = quote.issued_at;
-        let former = self.0.iter_mut().rev().find(|former| former.coin == quote.coin);
+        self.newest(&quote.coin).is_some_and(|former| {
+            let is_same_click = now < former.issued_at.plus(SAME_CLICK_SECONDS);
+            is_same_click && now < former.until && former.usd == quote.usd
+        })
+    }
+
+    /// Adds a quote made at `now`, which ends the coin's former one. Whoever relies on one that is forgotten has kept it.
+    pub(super) fn issue(&mut self, quote: Quote) {
+        let former = self.kept.iter_mut().rev().find(|former| former.coin == quote.coin);
         if let Some(former) = former {
-            let same_click = now < former.issued_at.plus(SAME_CLICK_SECONDS);
-            if same_click && now < former.until && former.usd == quote.usd {
-                return;
-            }
-            former.until = former.until.min(now);
+            former.until = former.until.min(quote.issued_at);
         }
-        self.0.push(quote);
-        if self.0.len() > QUOTES_KEPT
-            && let Some(idle) = self.0.iter().position(|quote| !priced(quote))
-        {
-            self.0.remove(idle);
-        }
+        self.kept.push(quote);
+        self.issued = self.issued.saturating_add(1);
+        let surplus = self.kept.len().saturating_sub(QUOTES_KEPT);
+        self.kept.drain(..surplus);
     }
 }

@@ -1,5 +1,6 @@
 //! What must hold for every history of a payment, and the few cases worth telling as a story.
 
+mod folding;
 mod names;
 pub(crate) mod refunds;
 mod requests;
@@ -61,7 +62,7 @@ fn approved() -> Payment {
 }
 
 /// 100 USD at 2,500 is 0.04 ETH; in these tests an ETH has two decimals, so that is 4 units.
-fn offer(name: &str, dollars: u64) -> Offer {
+pub(crate) fn offer(name: &str, dollars: u64) -> Offer {
     let address = GivenAddress { family: "evm".into(), address: "0xabc".into(), xpub: "f".into(), index: 0 };
     let rate = Rate::new(dollars * 100_000_000).unwrap();
     Offer { coin: coin(name), decimals: Decimals::new(2).unwrap(), rate, address }

@@ -156,6 +156,11 @@ impl Payment {
         }
     }
 
+    /// Whether a transfer is noted with a proposal. Which of those are the merchant's own follows from all of them.
+    pub(super) fn answers_top_up(&self, id: &TransferId) -> bool {
+        self.progress.top_ups.iter().any(|top_up| top_up.answers.contains_key(id))
+    }
+
     /// Whether a transfer is the merchant's own: gas that a sweep of ours asked for (R36).
     pub fn is_own(&self, transfer: &Transfer) -> bool {
         let id = &transfer.movement().id;

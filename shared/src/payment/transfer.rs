@@ -130,6 +130,18 @@ pub struct Transfer {
     pub(crate) rates: BTreeMap<Minute, Rate>,
     /// Whether the payment had ended when the transfer was first reported.
     pub(crate) after_end: bool,
+    /// Which quote prices it, once that cannot change any more.
+    pub(crate) pin: Option<Pin>,
+}
+
+/// The quote by which a transfer is priced, for good: what is quoted or forgotten later changes no price (R20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pin {
+    /// None: no quote held when it was first seen.
+    pub(crate) quote: Option<Quote>,
+    /// Of a transfer that is not in hand, how many quotes had been made by then: until there is another one, what is
+    /// learned of the transfer can still change its quote.
+    pub(crate) choices: Option<u64>,
 }
 
 /// How far a transfer has come, as the API says it.
@@ -193,6 +205,14 @@ impl Transfer {
             latest: (report.sequence, report.standing),
             rates: BTreeMap::new(),
             after_end,
+            pin: None,
+        }
+    }
+
+    /// Keeps the quote by which it is priced, whatever is quoted later.
+    pub(super) fn pin(&mut self, quotes: &Quotes) {
+        if self.pin.is_none() && self.first_seen().is_some() {
+            self.pin = Some(Pin { quote: self.held_quote(quotes).cloned(), choices: None });
         }
     }
 
@@ -292,12 +312,12 @@ impl Transfer {
     }
 
     /// Which rate it has (R20).
-    pub fn price<'a>(&self, quotes: &'a Quotes) -> Price<'a> {
+    pub fn price<'a>(&'a self, quotes: &'a Quotes) -> Price<'a> {
         let first_seen = self.first_seen().unwrap_or_default();
         let in_block = self.first_block().map(|block| block.time);
         let priced_at = match in_block {
             Some(block) if block.since(first_seen) > HELD_RATE_SECONDS => block,
-            Some(_) | None => match self.holding(quotes, first_seen) {
+            Some(_) | None => match self.held_quote(quotes) {
                 Some(quote) => return Price::Quote(quote),
                 None => first_seen,
             },
@@ -308,7 +328,11 @@ impl Transfer {
 
     /// The quote that held when it was first seen. Miners' clocks are coarse: a block may claim to be older than the quote
     /// under which we saw its transaction wait.
-    fn holding<'a>(&self, quotes: &'a Quotes, first_seen: Timestamp) -> Option<&'a Quote> {
+    pub(super) fn held_quote<'a>(&'a self, quotes: &'a Quotes) -> Option<&'a Quote> {
+        if let Some(pin) = &self.pin {
+            return pin.quote.as_ref();
+        }
+        let first_seen = self.first_seen().unwrap_or_default();
         let holding = |at| quotes.holding(&self.movement.coin, at);
         holding(first_seen).or_else(|| self.unconfirmed_at.and_then(holding))
     }

@@ -1,8 +1,16 @@
 //! The Payments table: one item per payment, and one way to change it.
 
 mod listing;
-mod overflow;
+mod pack;
+mod pages;
 mod row;
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that overflows fails"
+)]
+mod tomorrow;
 
 pub use listing::{Created, Listing, Page, PageRequest};
 
@@ -13,7 +21,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use super::attribute::{Item, n, s, text};
 use super::{ATTEMPTS, Store, StoreError, failed, is_done};
 use crate::moment::Timestamp;
-use crate::payment::{Code, Payment};
+use crate::payment::{Code, Payment, TransferId};
 
 /// Payments due in one hour are spread over this many partitions: four thousand can be made in a second, and an idle
 /// sweep asks each of them every minute.
@@ -28,7 +36,13 @@ pub struct Found {
     /// The payment.
     pub payment: Payment,
     version: u64,
-    layout: overflow::Layout,
+    /// Its own item as it was read, with what this version does not know of it.
+    own: Item,
+    /// The payment of that item alone, where it is not to be read in it again.
+    base: Option<Box<Payment>>,
+    beside: pages::Beside,
+    /// The transfers that were asked for.
+    asked: Vec<TransferId>,
 }
 
 impl Found {
@@ -46,7 +60,7 @@ impl Store {
 
     /// Writes a payment that is not there yet, or returns the one that is.
     pub async fn insert_payment(&self, payment: &Payment) -> Result<Option<Payment>, StoreError> {
-        let item = row::Row::new(payment, 1).into_item()?;
+        let item = row::Row::new(payment, 1, 0).into_item()?;
         let put = self
             .client
             .put_item()
@@ -63,7 +77,7 @@ impl Store {
                     return Err(StoreError::Contended);
                 };
                 let item = there.item.ok_or_else(|| StoreError::Malformed("no old item came back".into()))?;
-                Ok(Some(self.whole(item).await?.payment))
+                Ok(Some(Found::of(item)?.payment))
             }
             Err(error) => Err(failed(error)),
         }
@@ -78,7 +92,17 @@ impl Store {
         code: Code,
         decide: impl Fn(&Payment) -> Result<Payment, E>,
     ) -> Result<Option<Payment>, E> {
-        match self.find_payment(code).await? {
+        self.change_payment_with(code, &[], decide).await
+    }
+
+    /// The same with these of its transfers in hand.
+    pub async fn change_payment_with<E: From<StoreError>>(
+        &self,
+        code: Code,
+        ids: &[TransferId],
+        decide: impl Fn(&Payment) -> Result<Payment, E>,
+    ) -> Result<Option<Payment>, E> {
+        match self.find_payment_with(code, ids).await? {
             Some(found) => self.change_found(found, decide).await.map(Some),
             None => Ok(None),
         }
@@ -95,7 +119,7 @@ impl Store {
             if next == found.payment || self.replace_payment(&found, &next).await? {
                 return Ok(next);
             }
-            let again = self.find_payment(next.id().code()).await?;
+            let again = self.find_payment_with(next.id().code(), &found.asked).await?;
             found = again.ok_or_else(|| StoreError::Malformed("a payment is gone".into()))?;
         }
         Err(StoreError::Contended.into())
@@ -136,14 +160,7 @@ impl Store {
 
     /// The payment under `code`, ready to be changed without reading it again.
     pub async fn find_payment(&self, code: Code) -> Result<Option<Found>, StoreError> {
-        match self.payment_item(code).await? {
-            Some(item) => self.whole(item).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    async fn payment_item(&self, code: Code) -> Result<Option<Item>, StoreError> {
-        self.item(&code.to_string()).await
+        self.find_payment_with(code, &[]).await
     }
 
     /// Writes a payment's own item; `false` when somebody else's write came first.

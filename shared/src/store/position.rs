@@ -1,8 +1,6 @@
 //! The Chains table once more: how far the reconciliation of each chain has come.
 
-use std::collections::HashMap;
-
-use super::attribute::{Item, n, number, optional_number, s, text};
+use super::attribute::{Item, n, number, optional_number, s, setting, text};
 use super::{ScanPlace, Store, StoreError, failed, is_done};
 use crate::chain::ChainId;
 
@@ -36,29 +34,20 @@ impl Store {
     /// Moves it on from where it was read; `false` when another run did so first.
     pub async fn move_position(&self, chain: &ChainId, position: &Position) -> Result<bool, StoreError> {
         let Position { version, height, after } = position;
-        let mut item = Item::from([
-            ("chain".to_owned(), s(chain.as_str())),
-            ("entry".to_owned(), s("reconcile")),
-            ("version".to_owned(), n(version.saturating_add(1))),
-        ]);
+        let mut item = Item::from([("version".to_owned(), n(version.saturating_add(1)))]);
         item.extend(height.map(|height| ("height".to_owned(), n(height))));
         if let Some(ScanPlace { bucket, stamp }) = after {
             item.extend([("bucket".to_owned(), s(bucket)), ("stamp".to_owned(), s(stamp))]);
         }
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.tables.chains)
-            .set_item(Some(item))
-            .condition_expression(if *version == 0 {
-                "attribute_not_exists(entry)"
-            } else {
-                "version = :read"
-            })
-            .set_expression_attribute_values(
-                (*version > 0).then(|| HashMap::from([(":read".to_owned(), n(*version))])),
-            );
-        is_done(put.send().await)
+        let update = self.client.update_item().table_name(&self.tables.chains);
+        let update = update.key("chain", s(chain.as_str())).key("entry", s("reconcile"));
+        let update = setting(update, item, &["height", "bucket", "stamp"]);
+        let update = if *version == 0 {
+            update.condition_expression("attribute_not_exists(entry)")
+        } else {
+            update.condition_expression("version = :read").expression_attribute_values(":read", n(*version))
+        };
+        is_done(update.send().await)
     }
 }
 

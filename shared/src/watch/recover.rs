@@ -14,7 +14,7 @@ use crate::chain::block::{Found, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::moment::Timestamp;
 use crate::payment::{Code, Payment, Standing, TransferId, TransferState};
-use crate::store::{Given, Outlying, Store, StoreError};
+use crate::store::{self, Given, Outlying, Store, StoreError};
 
 /// Blocks read at once: what they hold is told in one go, and the watcher works on between two of them.
 pub const RESCANNED_AT_ONCE: u64 = 50;
@@ -193,14 +193,20 @@ impl<S: Source> Watcher<'_, S> {
     ) -> Result<(), RecoverError> {
         let height = block.header.number;
         let mut news = Vec::new();
-        for found in std::mem::take(&mut block.found) {
-            let code = found.movement.watched;
-            if !known.contains_key(&code)
-                && let Some(payment) = self.store.payment(code).await?
-            {
-                known.insert(code, payment);
+        let mut by_payment: BTreeMap<Code, Vec<TransferId>> = BTreeMap::new();
+        for found in &block.found {
+            let id = TransferId::new(&found.movement.key);
+            by_payment.entry(found.movement.watched).or_default().push(id);
+        }
+        let mut here = BTreeMap::new();
+        for (code, ids) in by_payment {
+            if let Some(store::Found { payment, .. }) = self.store.find_payment_with(code, &ids).await? {
+                known.entry(code).or_insert_with(|| payment.clone());
+                here.insert(code, payment);
             }
-            match known.get(&code).filter(|payment| payment.is_live()) {
+        }
+        for found in std::mem::take(&mut block.found) {
+            match here.get(&found.movement.watched).filter(|payment| payment.is_live()) {
                 Some(payment) if counts_in(payment, &found, height) => {
                     recovered.known = recovered.known.saturating_add(1);
                 }

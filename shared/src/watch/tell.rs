@@ -1,6 +1,6 @@
 //! Telling payments what a block holds for them, or held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::noted::{self, Rest, Step};
 use super::{Run, Source, TELL_SECONDS, WatchError, follow};
@@ -16,6 +16,9 @@ use crate::store::{
 
 /// What a block makes itself can be spent a hundred blocks later, and wallets show it as theirs after one more.
 const COINBASE_CONFIRMATIONS: u32 = 101;
+
+/// Transfers that one payment is told of at once: with those, it is written some ten times.
+const TOLD_AT_ONCE: usize = 500;
 
 /// What of a scanned block is noted.
 pub(super) fn touched(scanned: &ScannedBlock<Code>) -> TouchedBlock {
@@ -167,8 +170,8 @@ impl<S: Source> Run<'_, S> {
             if transfer.replaced { Fate::Replaced } else { Fate::Found(block) }
         };
         let fates: Vec<_> = transfers.iter().map(|(it, block)| (*it, fate(it, *block))).collect();
-        let Some(payment) = self.tell_in_time(code, &fates).await? else { return Ok(Here::Untold) };
-        let uncounted = transfers.iter().filter(|(transfer, _)| !counts(payment.as_ref(), transfer));
+        let Some(open) = self.tell_in_time(code, &fates).await? else { return Ok(Here::Untold) };
+        let uncounted = transfers.iter().filter(|(transfer, _)| open.contains(&transfer.id));
         Ok(Here::Told(uncounted.map(|(_, block)| block.height).collect()))
     }
 
@@ -178,23 +181,43 @@ impl<S: Source> Run<'_, S> {
         all.into_iter()
     }
 
-    /// What a payment that was told is now, if there is one; `None` when it could not be told, or not any more.
+    /// Which of the transfers that a payment was told of do not count yet; `None` when it could not be told, or not any
+    /// more.
+    ///
+    /// Of very many transfers it is told in parts, and in each run another part comes first: what there was no time for is
+    /// told by the next run, and what was told stays told.
     pub(super) async fn tell_in_time(
         &self,
         code: Code,
         transfers: &[(&TouchedTransfer, Fate)],
-    ) -> Result<Option<Option<Payment>>, WatchError> {
-        if self.is_over(TELL_SECONDS) {
-            return Ok(None);
+    ) -> Result<Option<BTreeSet<String>>, WatchError> {
+        // What is known under other names now goes with the first of them, and never after.
+        let (replaced, others): (Vec<_>, Vec<_>) =
+            transfers.iter().copied().partition(|(_, fate)| *fate == Fate::Replaced);
+        let mut parts: Vec<Vec<_>> = others.chunks(TOLD_AT_ONCE).map(<[_]>::to_vec).collect();
+        turn(&mut parts, self.started_at);
+        match parts.first_mut() {
+            Some(first) => first.extend(replaced),
+            None => parts.push(replaced),
         }
-        match self.tell(code, transfers).await {
-            Ok(payment) => Ok(Some(payment)),
-            Err(WatchError::Store(error)) => {
-                tracing::error!(%code, %error, "a payment could not be told what came");
-                Ok(None)
+        let mut open = BTreeSet::new();
+        for part in parts {
+            if self.is_over(TELL_SECONDS) {
+                return Ok(None);
             }
-            Err(error) => Err(error),
+            match Box::pin(self.tell(code, &part)).await {
+                Ok(payment) => {
+                    let uncounted = part.iter().filter(|(it, _)| !counts(payment.as_ref(), it));
+                    open.extend(uncounted.map(|(it, _)| it.id.clone()));
+                }
+                Err(WatchError::Store(error)) => {
+                    tracing::error!(%code, %error, "a payment could not be told what came");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(Some(open))
     }
 
     /// Tells the payments that a block's transfers are gone, some hundreds at a time, and notes how far that came; whether
@@ -233,7 +256,8 @@ impl<S: Source> Run<'_, S> {
         transfers: &[(&TouchedTransfer, Fate)],
     ) -> Result<Option<Payment>, WatchError> {
         let store = self.watcher.store;
-        let Some(found) = store.find_payment(code).await? else {
+        let ids: Vec<_> = transfers.iter().map(|(it, _)| TransferId::new(&it.id)).collect();
+        let Some(found) = store.find_payment_with(code, &ids).await? else {
             tracing::error!(%code, "an address on the list belongs to no payment");
             return Ok(None);
         };
@@ -242,7 +266,7 @@ impl<S: Source> Run<'_, S> {
         if rates.is_empty() {
             return Ok(Some(told));
         }
-        let Some(found) = store.find_payment(code).await? else { return Ok(None) };
+        let Some(found) = store.find_payment_with(code, &ids).await? else { return Ok(None) };
         Ok(Some(self.change(found, transfers, &rates).await?))
     }
 

@@ -8,6 +8,7 @@ mod explaining;
 mod idempotency;
 mod life;
 mod listing;
+mod many;
 mod paying;
 mod refunds;
 mod simulate;

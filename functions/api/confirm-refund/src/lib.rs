@@ -43,8 +43,11 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
     let refund = refunds::refund(&payment, &coin)?;
     let is_paid = refund.confirmations() > 0;
     let link = || link_to(&step.address, refund.units(), chain, asset, payment.mode());
-    let psbt = || transaction::unsigned(app, &call.who.account, &payment, refund, chain, &step.funding);
-    let payable = Payable { payment_link: (!is_paid).then(link), psbt: (!is_paid).then(psbt).flatten() };
+    // What it spends from may not be in hand.
+    let whole = if is_paid { None } else { app.store.whole_payment(payment.id().code()).await? };
+    let psbt =
+        |whole: &Payment| transaction::unsigned(app, &call.who.account, whole, refund, chain, &step.funding);
+    let payable = Payable { payment_link: (!is_paid).then(link), psbt: whole.as_ref().and_then(psbt) };
     Reply::ok(&OneRefund::new(&payment, refund, payable, call.at))
 }
 

@@ -38,6 +38,9 @@ async fn no_route(app: &App, call: Call<()>) -> http::Result {
         "list-refunds" => {
             list_refunds::list_refunds(app, call.authenticate(app, list_refunds::SCOPE).await?).await
         }
+        "list-transfers" => {
+            list_transfers::list_transfers(app, call.authenticate(app, list_transfers::SCOPE).await?).await
+        }
         "confirm-refund" => {
             confirm_refund::confirm_refund(app, call.authenticate(app, confirm_refund::SCOPE).await?).await
         }

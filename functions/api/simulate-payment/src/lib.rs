@@ -27,8 +27,31 @@ pub async fn simulate_payment(app: &App, call: Call<Caller>) -> http::Result {
     }
     let scenario = Scenario::parse(call.json()?)?;
     let found = call.find(app).await?;
-    let payment = play(app, found, &scenario, call.at).await?;
+    let found = with_named(app, found, &scenario).await?;
+    let payment = Box::pin(play(app, found, &scenario, call.at)).await?;
     Reply::ok(&OnePayment::new(&payment, &call.base_url(app), call.at)?)
+}
+
+/// The payment with the transfer in hand that the scenario names: it may lie beside the payment's own item.
+async fn with_named(app: &App, found: Found, scenario: &Scenario) -> http::Result<Found> {
+    let name = match scenario {
+        Scenario::Transfer(Arrival { transfer_id: Some(name), .. })
+        | Scenario::Confirm(name)
+        | Scenario::Reorg(name) => name,
+        Scenario::Transfer(Arrival { transfer_id: None, .. })
+        | Scenario::ApproveIdentity
+        | Scenario::RejectIdentity
+        | Scenario::ChooseCoin(_)
+        | Scenario::Advance(_)
+        | Scenario::Pay(_)
+        | Scenario::Refund(_) => return Ok(found),
+    };
+    if !found.payment.has_folded() {
+        return Ok(found);
+    }
+    let ids = money::keys(&found.payment, name, &app.settings.chains);
+    let with = app.store.find_payment_with(found.payment.id().code(), &ids).await?;
+    with.ok_or(ApiError::PaymentNotFound)
 }
 
 async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> http::Result<Payment> {
@@ -39,12 +62,12 @@ async fn play(app: &App, found: Found, scenario: &Scenario, now: Timestamp) -> h
         Scenario::RejectIdentity => {
             change(app, found, |payment| Ok(payment.decide_identity(IdentityStep::Reject, now)?)).await
         }
-        Scenario::ChooseCoin(coin) => choose(app, found, coin.as_ref(), now).await,
+        Scenario::ChooseCoin(coin) => Box::pin(choose(app, found, coin.as_ref(), now)).await,
         Scenario::Transfer(arrival) => arrive(app, found, arrival, now).await,
         Scenario::Confirm(id) => change(app, found, |payment| money::confirm(payment, id, now)).await,
         Scenario::Reorg(id) => change(app, found, |payment| money::reorg(payment, id, now)).await,
         Scenario::Advance(seconds) => change(app, found, |payment| advance(payment, *seconds, now)).await,
-        Scenario::Pay(coin) => pay(app, found, coin.as_ref(), now).await,
+        Scenario::Pay(coin) => Box::pin(pay(app, found, coin.as_ref(), now)).await,
         Scenario::Refund(coin) => {
             let new_id = app.random()?;
             change(app, found, |payment| money::refund(payment, coin.as_ref(), new_id, now)).await
@@ -103,7 +126,7 @@ async fn pay(app: &App, found: Found, coin: Option<&CoinId>, now: Timestamp) -> 
     if confirmed.still_due() == Cents::ZERO {
         return Ok(confirmed);
     }
-    choose(app, find(app, code).await?, coin, now).await?;
+    Box::pin(choose(app, find(app, code).await?, coin, now)).await?;
     arrive(app, find(app, code).await?, &Arrival::rest(), now).await
 }
 

@@ -105,10 +105,21 @@ fn known<'a>(payment: &'a Payment, id: &str) -> http::Result<&'a Transfer> {
 /// The name alone tells transfers apart, so that one given again is the same whatever coin is selected by then.
 fn key(payment: &Payment, name: &str, chain: &str, coin: &Coin, selected: &Selection) -> TransferId {
     let named = payment.transfers().find(|transfer| transfer.movement().tx_id == name);
-    let made = || {
-        TransferId::new(format!("{chain}:{name}:{}:{}:0", coin.asset.key(), selected.address.to_lowercase()))
-    };
+    let made = || made_key(name, chain, coin, &selected.address);
     named.map_or_else(made, |known| known.movement().id.clone())
+}
+
+/// Every key under which a transfer of that name can be known, in whichever coin it came; the name may be a key itself.
+pub fn keys(payment: &Payment, name: &str, chains: &Chains) -> Vec<TransferId> {
+    let of_coin = |(chain, coin): (&Chain, &Coin)| {
+        let given = payment.address_of(chain.family.name())?;
+        Some(made_key(name, chain.id.as_str(), coin, &given.address))
+    };
+    chains.coins().filter_map(of_coin).chain([TransferId::new(name)]).collect()
+}
+
+fn made_key(name: &str, chain: &str, coin: &Coin, address: &str) -> TransferId {
+    TransferId::new(format!("{chain}:{name}:{}:{}:0", coin.asset.key(), address.to_lowercase()))
 }
 
 /// The block that is made now. A transfer that is in one already stays there.

@@ -113,7 +113,7 @@ impl Full {
 /// Those of the wallets that hold some of the coin.
 async fn full(app: &App, wallets: Vec<NotedWallet>, coin: &CoinId) -> http::Result<Vec<Full>> {
     let known: Vec<NotedWallet> = wallets.into_iter().filter(|noted| noted.knows(coin)).collect();
-    let payments = try_join_all(known.iter().map(|noted| app.store.payment(noted.code))).await?;
+    let payments = try_join_all(known.iter().map(|noted| app.store.whole_payment(noted.code))).await?;
     let both = known.into_iter().zip(payments);
     let full = both.filter_map(|(noted, payment)| Some(Full { noted, payment: payment? }));
     Ok(full.filter(|full| full.available(coin) > Units(0)).collect())

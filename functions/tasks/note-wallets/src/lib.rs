@@ -35,7 +35,7 @@ pub async fn note_wallets(app: &App, event: Value) -> task::Result {
     }
     let (mut noted, mut taken) = (0_usize, Taken::default());
     for (code, sequence) in changed {
-        let wallets = taken.note(&app.store, &sequence, note(app, code).await);
+        let wallets = taken.note(&app.store, &sequence, Box::pin(note(app, code)).await);
         noted = noted.saturating_add(wallets.unwrap_or_default());
     }
     Ok(taken.reply(json!({ "noted": noted })))

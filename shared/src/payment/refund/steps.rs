@@ -37,6 +37,21 @@ struct Counted {
     credit: Credit,
 }
 
+impl Counted {
+    fn nothing(coin: &CoinId, chain: &ChainId, decimals: Decimals) -> Counted {
+        let refundable = Refundable {
+            coin: coin.clone(),
+            chain: chain.clone(),
+            decimals,
+            most: Units(0),
+            worth: Credit::zero(),
+            usual: Units(0),
+            confirmations_required: 0,
+        };
+        Counted { refundable, credit: Credit::zero() }
+    }
+}
+
 impl Payment {
     /// The newest refund of each coin.
     pub fn refunds(&self) -> impl Iterator<Item = &Refund> {
@@ -170,25 +185,27 @@ impl Payment {
         let mut all: BTreeMap<CoinId, Counted> = BTreeMap::new();
         for transfer in self.counted() {
             let Movement { coin, chain, decimals, units, confirmations_required, .. } = transfer.movement();
-            let known = all.entry(coin.clone()).or_insert_with(|| Counted {
-                refundable: Refundable {
-                    coin: coin.clone(),
-                    chain: chain.clone(),
-                    decimals: *decimals,
-                    most: Units(0),
-                    worth: Credit::zero(),
-                    usual: Units(0),
-                    confirmations_required: 0,
-                },
-                credit: Credit::zero(),
-            });
+            let known = all.entry(coin.clone()).or_insert_with(|| Counted::nothing(coin, chain, *decimals));
             let sum = &mut known.refundable;
             sum.most = sum.most.plus(*units);
             sum.confirmations_required = sum.confirmations_required.max(*confirmations_required);
             let credit = transfer.credit(self.quotes()).unwrap_or(Credit::zero());
-            known.credit = [known.credit.clone(), credit].into_iter().sum();
+            known.credit = known.credit.plus(&credit);
         }
+        self.add_folded(&mut all);
         all
+    }
+
+    /// The same of those that are not in hand.
+    fn add_folded(&self, all: &mut BTreeMap<CoinId, Counted>) {
+        for (key, group) in self.progress.folded.groups.iter().filter(|(_, group)| group.counted > 0) {
+            let nothing = || Counted::nothing(&key.coin, &key.chain, key.decimals);
+            let known = all.entry(key.coin.clone()).or_insert_with(nothing);
+            let sum = &mut known.refundable;
+            sum.most = sum.most.plus(group.units);
+            sum.confirmations_required = sum.confirmations_required.max(key.required);
+            known.credit = known.credit.plus(&group.credit);
+        }
     }
 
     /// What can go back in `coin`.

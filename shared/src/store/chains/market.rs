@@ -75,7 +75,7 @@ impl Store {
         let market = self.read_market(found.remove(chains_table).unwrap_or_default(), now)?;
         let item = found.remove(payments_table).unwrap_or_default().into_iter().next();
         let payment = match item {
-            Some(item) => Some(self.whole(item).await?),
+            Some(item) => Some(Found::of(item)?),
             None => None,
         };
         Ok((payment, market))

@@ -179,8 +179,8 @@ impl Store {
         for batch in ids.chunks(BATCH) {
             for item in self.batch(batch).await? {
                 let code = row::code(&item).map(|code| code.to_string()).unwrap_or_default();
-                if let Some(read) = self.readable("payments", &code, self.whole(item).await)? {
-                    found.insert(read.payment.id(), read.payment);
+                if let Some((payment, _)) = self.readable("payments", &code, row::Row::read(item))? {
+                    found.insert(payment.id(), payment);
                 }
             }
         }

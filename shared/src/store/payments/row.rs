@@ -1,15 +1,18 @@
 //! A payment as an item. Attribute names are for ever; reading checks what writing guaranteed.
 
+mod folded;
 mod refund;
 mod top_up;
 mod transfer;
+mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use self::folded::FoldedRow;
 use self::refund::RefundRow;
 use self::top_up::TopUpRow;
 pub(super) use self::transfer::TransferRow;
@@ -20,10 +23,11 @@ use crate::money::{BasisPoints, Cents, Decimals, Rate, Units};
 use crate::payment::{
     Code, Deferral, Ending, Fee, FeePaidBy, GivenAddress, Idempotency, Identity, KycMethod, KycStatus,
     MerchantId, Metadata, Mode, Payment, PaymentId, Progress, Quote, Quotes, Request, Selection, Status,
-    Terms, TransferId,
+    Terms,
 };
 use crate::store::StoreError;
 use crate::store::attribute::{Item, text};
+use crate::store::unknown::keep;
 
 /// Absent and null are the same: null is not stored.
 #[derive(Debug, Deserialize, Serialize)]
@@ -70,17 +74,20 @@ pub(super) struct Row {
     addresses: Vec<AddressRow>,
     #[serde(default, skip_serializing_if = "is_default")]
     quotes: Vec<QuoteRow>,
+    /// How many quotes there were, if some are forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quotes_issued: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     transfers: BTreeMap<String, TransferRow>,
     /// How many transfers there are, wherever they lie; for the stream's readers.
     #[serde(default, skip_serializing_if = "is_default")]
-    transfer_count: usize,
-    /// Further items with the transfers that this one has no room for.
+    transfer_count: u64,
+    /// Further items, which hold the transfers that this one does not.
     #[serde(default, skip_serializing_if = "is_default")]
-    chunks: usize,
-    /// The number of the last write of each of those.
-    #[serde(default, skip_serializing_if = "is_default")]
-    chunk_versions: Vec<u64>,
+    pages: u32,
+    /// What those transfers come to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folded: Option<FoldedRow>,
     #[serde(default, skip_serializing_if = "is_default")]
     windows: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +124,7 @@ struct AddressRow {
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
-struct QuoteRow {
+pub(super) struct QuoteRow {
     coin: String,
     usd: u64,
     decimals: u8,
@@ -157,7 +164,7 @@ fn malformed(attribute: &str) -> StoreError {
 }
 
 impl Row {
-    pub(super) fn new(payment: &Payment, version: u64) -> Row {
+    pub(super) fn new(payment: &Payment, version: u64, pages: u32) -> Row {
         let (terms, progress) = (payment.terms(), payment.progress());
         let request = &terms.request;
         let (merchant, mode) = (payment.merchant(), payment.mode());
@@ -195,14 +202,15 @@ impl Row {
             address: progress.selection.as_ref().map(|selected| selected.address.clone()),
             addresses: progress.addresses.iter().map(AddressRow::new).collect(),
             quotes: progress.quotes.iter().map(QuoteRow::new).collect(),
+            quotes_issued: forgotten(&progress.quotes),
             transfers: progress
                 .transfers
                 .iter()
                 .map(|(id, transfer)| (id.to_string(), TransferRow::new(transfer)))
                 .collect(),
-            transfer_count: progress.transfers.len(),
-            chunks: 0,
-            chunk_versions: Vec::new(),
+            transfer_count: payment.transfers_total(),
+            pages,
+            folded: FoldedRow::new(&progress.folded),
             windows: progress.windows.iter().map(|(chain, height)| (chain.to_string(), *height)).collect(),
             ending: progress.ending.map(|ending| ending.as_str().into()),
             late_accepted_at: progress.late_accepted_at.map(|at| at.0),
@@ -222,24 +230,20 @@ impl Row {
         serde_dynamo::to_item(self).map_err(|error| StoreError::Malformed(error.to_string()))
     }
 
-    /// Takes those transfers out, to be written elsewhere.
-    pub(super) fn take_transfers(&mut self, ids: &BTreeSet<TransferId>) -> BTreeMap<String, TransferRow> {
-        ids.iter().filter_map(|id| self.transfers.remove_entry(id.as_str())).collect()
+    fn from_item(mut item: Item) -> Result<Row, StoreError> {
+        words::understand(&mut item);
+        serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))
     }
 
-    pub(super) fn set_chunks(&mut self, versions: Vec<u64>) {
-        self.chunks = versions.len();
-        self.chunk_versions = versions;
+    /// Carries over what this version does not know of an item into the one that is written over it (R45).
+    pub(super) fn keep_unknown(old: &Item, new: &mut Item) -> Result<(), StoreError> {
+        keep(old, &Row::from_item(old.clone())?.into_item()?, new);
+        Ok(())
     }
 
-    /// The payment of an item and of the transfers that lie elsewhere, and the number of its last write.
-    pub(super) fn read(
-        item: Item,
-        elsewhere: BTreeMap<String, TransferRow>,
-    ) -> Result<(Payment, u64), StoreError> {
-        let mut row: Row =
-            serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed(error.to_string()))?;
-        row.transfers.extend(elsewhere);
+    /// The payment of an item, and the number of its last write.
+    pub(super) fn read(item: Item) -> Result<(Payment, u64), StoreError> {
+        let row = Row::from_item(item)?;
         let version = row.version;
         Ok((row.payment()?, version))
     }
@@ -292,7 +296,9 @@ impl Row {
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(malformed("coin")),
         };
-        let quotes = self.quotes.into_iter().map(QuoteRow::quote).collect::<Result<_, _>>()?;
+        let quotes = self.quotes.into_iter().map(QuoteRow::quote).collect::<Result<Vec<_>, _>>()?;
+        let kept = u64::try_from(quotes.len()).unwrap_or(u64::MAX);
+        let issued = self.quotes_issued.unwrap_or(kept);
         let transfers = self.transfers.into_iter().map(|(id, row)| row.transfer(id));
         let windows = self.windows.into_iter().map(|(chain, height)| Ok((chain_id(&chain)?, height)));
         let refunds = self.refunds.into_iter().map(|(coin, row)| row.refund(&coin));
@@ -302,9 +308,10 @@ impl Row {
         Ok(Progress {
             identity: Identity { status, attempts: self.kyc_attempts },
             selection,
-            quotes: Quotes::restore(quotes),
+            quotes: Quotes::restore(quotes, issued),
             addresses: self.addresses.into_iter().map(AddressRow::address).collect(),
             transfers: transfers.collect::<Result<_, StoreError>>()?,
+            folded: self.folded.map(FoldedRow::folded).transpose()?.unwrap_or_default(),
             windows: windows.collect::<Result<_, StoreError>>()?,
             ending: ending.transpose()?,
             late_accepted_at: self.late_accepted_at.map(Timestamp),
@@ -316,6 +323,12 @@ impl Row {
             top_ups: self.top_ups.into_iter().map(TopUpRow::top_up).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// How many quotes there were, if not all are kept.
+fn forgotten(quotes: &Quotes) -> Option<u64> {
+    let kept = u64::try_from(quotes.iter().count()).unwrap_or(u64::MAX);
+    (quotes.issued() > kept).then_some(quotes.issued())
 }
 
 fn hash(text: &str, attribute: &str) -> Result<[u8; 32], StoreError> {
@@ -355,7 +368,7 @@ impl AddressRow {
 }
 
 impl QuoteRow {
-    fn new(quote: &Quote) -> QuoteRow {
+    pub(super) fn new(quote: &Quote) -> QuoteRow {
         QuoteRow {
             coin: quote.coin.to_string(),
             usd: quote.usd.0,
@@ -367,7 +380,7 @@ impl QuoteRow {
         }
     }
 
-    fn quote(self) -> Result<Quote, StoreError> {
+    pub(super) fn quote(self) -> Result<Quote, StoreError> {
         Ok(Quote {
             coin: coin_id(&self.coin)?,
             usd: Cents(self.usd),
@@ -392,8 +405,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_payment_read_back_is_the_payment_written(payment in arb_payment(), version in 1..u64::MAX) {
-            let item = Row::new(&payment, version).into_item().unwrap();
-            prop_assert_eq!(Row::read(item, BTreeMap::new()).unwrap(), (payment, version));
+            let item = Row::new(&payment, version, 0).into_item().unwrap();
+            prop_assert_eq!(Row::read(item).unwrap(), (payment, version));
         }
     }
 }

@@ -79,7 +79,7 @@ async fn r22_a_flood_of_dust_with_a_rival_costs_one_look_at_each() {
     let (mut world, payer) = bitcoin().await;
     let dust = |k: u128| Paid { units: 600 + k, ..payer.pays_bitcoin(1, 0, 1001) };
     waits(&mut world, (0..300).map(dust).collect()).await;
-    assert_eq!(world.payment(&payer).await.transfers().count(), 300);
+    assert_eq!(world.payment(&payer).await.transfers_total(), 300);
     world.node.mempool.take();
     let thief = Payer { address: crate::chain::address::AddressKey([9; 20]), ..payer.clone() };
     world.node.mine(vec![thief.pays_bitcoin(2, FULL_BITCOIN, 1001)]);
@@ -91,7 +91,9 @@ async fn r22_a_flood_of_dust_with_a_rival_costs_one_look_at_each() {
     assert!(world.tap.take().writes <= 2);
     world.node.mine_empty(5);
     world.run().await;
-    let payment = world.payment(&payer).await;
+    let code = world.payment(&payer).await.id().code();
+    let payment = world.store.whole_payment(code).await.unwrap().unwrap();
+    assert_eq!((payment.transfers().count(), payment.has_folded()), (300, false));
     assert!(payment.transfers().all(|transfer| transfer.standing() == Standing::Replaced));
 }
 

@@ -158,7 +158,7 @@ pub async fn confirm(world: Rc<World>, seat: Seat, link: Link, named: Option<Str
     let answered = async {
         confirm_refund::confirm_refund(app, call.authenticate(app, confirm_refund::SCOPE).await?).await
     };
-    if accepted(&world, seat, "confirm a refund", answered.await) {
+    if accepted(&world, seat, "confirm a refund", Box::pin(answered).await) {
         world.promise_refund("a confirmation", &link, |refund| refund.confirmed_at.is_some());
         world.update_link(&link, |link| link.confirmed = true);
     }

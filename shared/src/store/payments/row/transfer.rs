@@ -1,11 +1,13 @@
 //! A transfer as a part of its payment's item.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-use super::{chain_id, coin_id, decimals, is_default, rate, units};
+use super::{QuoteRow, chain_id, coin_id, decimals, is_default, rate, units, words};
 use crate::moment::{Minute, Timestamp};
-use crate::payment::{BlockAt, Movement, Sequence, Standing, Transfer, TransferId};
+use crate::payment::{BlockAt, Movement, Pin, Sequence, Standing, Transfer, TransferId};
 use crate::store::StoreError;
+use crate::store::unknown::keep_value;
 
 /// Units are text: a number of DynamoDB has 38 digits, a coin may need 39.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -31,6 +33,18 @@ pub(in crate::store::payments) struct TransferRow {
     rates: Vec<(u64, u64)>,
     #[serde(default, skip_serializing_if = "is_default")]
     after_end: bool,
+    /// Which quote prices it for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin: Option<PinRow>,
+}
+
+/// Without a quote none held.
+#[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct PinRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<QuoteRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choices: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -62,10 +76,42 @@ impl TransferRow {
             deep_since: transfer.deep_since.map(|at| at.0),
             rates: transfer.rates.iter().map(|(minute, rate)| (minute.0, rate.get())).collect(),
             after_end: transfer.after_end,
+            pin: transfer.pin.as_ref().map(PinRow::new),
         }
     }
 
-    pub(super) fn transfer(self, id: String) -> Result<(TransferId, Transfer), StoreError> {
+    /// A transfer as an attribute of an item.
+    pub(in crate::store::payments) fn value(transfer: &Transfer) -> Result<AttributeValue, StoreError> {
+        serde_dynamo::to_attribute_value(TransferRow::new(transfer)).map_err(|error| unreadable(&error))
+    }
+
+    /// What this version reads in such an attribute.
+    pub(in crate::store::payments) fn read(mut value: AttributeValue) -> Result<TransferRow, StoreError> {
+        if let AttributeValue::M(entry) = &mut value {
+            words::standing(entry);
+        }
+        serde_dynamo::from_attribute_value(value).map_err(|error| unreadable(&error))
+    }
+
+    /// Carries over what this version does not know of a transfer into what is written over it (R45).
+    pub(in crate::store::payments) fn keep_unknown(
+        old: &AttributeValue,
+        new: &mut AttributeValue,
+    ) -> Result<(), StoreError> {
+        let understood = TransferRow::read(old.clone())?;
+        keep_value(
+            "",
+            old,
+            &serde_dynamo::to_attribute_value(understood).map_err(|error| unreadable(&error))?,
+            new,
+        );
+        Ok(())
+    }
+
+    pub(in crate::store::payments) fn transfer(
+        self,
+        id: String,
+    ) -> Result<(TransferId, Transfer), StoreError> {
         let id = TransferId::new(id);
         let rates = self.rates.into_iter().map(|(minute, price)| Ok((Minute(minute), rate(price)?)));
         let movement = Movement {
@@ -89,8 +135,23 @@ impl TransferRow {
             deep_since: self.deep_since.map(Timestamp),
             rates: rates.collect::<Result<_, StoreError>>()?,
             after_end: self.after_end,
+            pin: self.pin.map(PinRow::pin).transpose()?,
         };
         Ok((id, transfer))
+    }
+}
+
+fn unreadable(error: &serde_dynamo::Error) -> StoreError {
+    StoreError::Malformed(error.to_string())
+}
+
+impl PinRow {
+    fn new(pin: &Pin) -> PinRow {
+        PinRow { quote: pin.quote.as_ref().map(QuoteRow::new), choices: pin.choices }
+    }
+
+    fn pin(self) -> Result<Pin, StoreError> {
+        Ok(Pin { quote: self.quote.map(QuoteRow::quote).transpose()?, choices: self.choices })
     }
 }
 
