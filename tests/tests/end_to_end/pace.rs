@@ -10,8 +10,8 @@ use tests::anvil::Anvil;
 use tests::bitcoind::Currency;
 use tests::live::{ETH, Live, USDC};
 use tests::live_bitcoin::LiveBitcoin;
-use tokio::time::Instant;
 use tests::proxy::{Proxy, Says};
+use tokio::time::Instant;
 
 /// After this an address is no longer looked for again in blocks that were read with it.
 const OLD_SECONDS: u64 = 130;

@@ -20,6 +20,12 @@ struct Refund<'a> {
     coin: &'a str,
 }
 
+/// Says in a command's body which refund it is about.
+fn means(refund: &Value, body: &mut Value) {
+    body["refund_id"] = refund["id"].clone();
+    body["amount"] = refund["amount"].clone();
+}
+
 impl Refund<'_> {
     /// The merchant asks, the payer names an address, the merchant confirms it; tells what the wallet needs to pay.
     async fn agreed(&self, address: &str, how: Value) -> Value {
@@ -41,7 +47,7 @@ impl Refund<'_> {
         assert!(given.status == 200 && given.text.contains(address), "{}", given.text);
         let mut body = how;
         body["address"] = json!(address);
-        self.means(&asked.json()["refund"], &mut body);
+        means(&asked.json()["refund"], &mut body);
         let confirmed = self.call(Method::POST, &format!("/{}/confirm", self.coin), &body).await;
         assert_eq!(confirmed.json()["refund"]["status"], "confirmed", "{}", confirmed.text);
         confirmed.json()["refund"].clone()
@@ -50,15 +56,9 @@ impl Refund<'_> {
     async fn name(&self, tx: &str) {
         let path = format!("/{}/transaction", self.coin);
         let mut body = json!({ "tx_id": tx });
-        self.means(&self.newest().await, &mut body);
+        means(&self.newest().await, &mut body);
         let named = self.call(Method::POST, &path, &body).await;
         assert_eq!(named.status, 200, "{}", named.text);
-    }
-
-    /// Says in a command's body which refund it is about.
-    fn means(&self, refund: &Value, body: &mut Value) {
-        body["refund_id"] = refund["id"].clone();
-        body["amount"] = refund["amount"].clone();
     }
 
     async fn newest(&self) -> Value {

@@ -115,7 +115,9 @@ async fn b1_r45_no_command_erases_an_attribute_that_this_version_does_not_know()
     let refunds = map(item.get_mut("refunds").unwrap());
     map(refunds.get_mut("ETH").unwrap()).insert("tomorrow".to_owned(), n(1));
     put(&store, item).await;
-    let withdrawn = apply(&store, Event::WithdrawRefund { coin: "ETH".parse_coin() }, 320).await;
+    let current = store.payment(chosen().id().code()).await.unwrap().unwrap();
+    let meant = current.meant(current.refund(&"ETH".parse_coin()).unwrap());
+    let withdrawn = apply(&store, Event::WithdrawRefund { meant }, 320).await;
     assert_eq!(withdrawn.refunds().next().unwrap().status(at(320)), RefundStatus::Withdrawn);
     assert_eq!(count_unknown(&AttributeValue::M(own(&store).await)), maps + 1);
 }
