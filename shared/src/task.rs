@@ -25,7 +25,8 @@ where
     app::run(|app| async move {
         let handler = &handler;
         let counted = |event: LambdaEvent<Value>| async move {
-            let handled = handler(app, event.payload).await;
+            // In a box: the compiler's queries end at a pointer, and a watcher's future lies too deep for them.
+            let handled = Box::pin(handler(app, event.payload)).await;
             metric::left_out(&app.store, app.clock);
             handled
         };
