@@ -59,8 +59,17 @@ pub struct Movement<T> {
     pub watched: T,
 }
 
-/// Of the outputs that a transaction spends, so many go with money that came: each output that it pays carries them.
-pub const MAX_INPUTS: usize = 8;
+/// Of the outputs that a transaction spends, so many go with money that came: more than a transaction has that nodes relay.
+pub const MAX_INPUTS: usize = 2_048;
+
+/// But no fewer than this with each of very many outputs.
+const LEAST_INPUTS: usize = 8;
+
+/// How many of a transaction's inputs go with each of so many outputs that it pays: hundreds of inputs beside a thousand
+/// outputs would fill the memory if each output carried them all.
+pub fn inputs_kept(outputs: usize) -> usize {
+    MAX_INPUTS.checked_div(outputs).unwrap_or(MAX_INPUTS).max(LEAST_INPUTS)
+}
 
 /// Money that came to a watched address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +80,12 @@ pub struct Found<T> {
     pub units: Units,
     /// Whether it was made by its block: a re-organisation unmakes it, so that it counts only when it can be spent.
     pub is_coinbase: bool,
-    /// The first outputs that its transaction spends, at most [`MAX_INPUTS`]: whoever else spends one takes it away for
-    /// ever. None where transactions spend no outputs.
+    /// The outputs that its transaction and its `ancestors` spend, as many as [`inputs_kept`] says: whoever else spends one
+    /// takes it away for ever. None where transactions spend no outputs.
     pub inputs: Vec<OutPoint>,
+    /// Of money that waits for a block, the transactions that wait too and whose outputs it spends, directly or through
+    /// others.
+    pub ancestors: Vec<Txid>,
 }
 
 /// Money to an address to which a refund is to go.
@@ -103,7 +115,7 @@ pub enum Origin {
 impl<T> Found<T> {
     /// Money of a transaction that spends no outputs.
     pub fn plain(movement: Movement<T>, units: Units) -> Found<T> {
-        Found { movement, units, is_coinbase: false, inputs: Vec::new() }
+        Found { movement, units, is_coinbase: false, inputs: Vec::new(), ancestors: Vec::new() }
     }
 }
 

@@ -71,7 +71,7 @@ impl Outside {
         let mut rivalled = BTreeMap::new();
         for spent in &scanned.spent {
             let all = by_output.get(&spent.outpoint).into_iter().flatten();
-            let others = all.filter(|sighting| sighting.transfer.tx != spent.tx_id);
+            let others = all.filter(|sighting| !sighting.is_made_of(&spent.tx_id));
             let by_id = |sighting: &&Sighting| {
                 (sighting.transfer.id.clone(), Sighting { rival: Some(here), ..(*sighting).clone() })
             };
@@ -95,7 +95,8 @@ impl Outside {
 
 /// A transfer that is taken out of its block, of which its payment is told by that.
 fn taken_out(transfer: &TouchedTransfer, at: Timestamp) -> Sighting {
-    Sighting { transfer: transfer.clone(), at: at.0, gone: true, told: true, rival: None }
+    let transfer = transfer.clone();
+    Sighting { transfer, at: at.0, gone: true, told: true, ancestors: Vec::new(), rival: None }
 }
 
 impl<S: Source> Run<'_, S> {
@@ -184,7 +185,8 @@ impl<S: Source> Run<'_, S> {
             let known = outside.sightings.get(&found.movement.key);
             let at = known.map_or(self.started_at.0, |known| known.at);
             let rival = known.and_then(|known| known.rival);
-            Sighting { transfer: touched_transfer(found), at, gone: false, told: false, rival }
+            let ancestors = found.ancestors.iter().map(ToString::to_string).collect();
+            Sighting { transfer: touched_transfer(found), at, gone: false, told: false, ancestors, rival }
         };
         let news: Vec<_> = found.iter().filter(is_news).take(MAX_NEW).map(seen).collect();
         self.tell_of(cursor, outside, news, |sighting| Fate::Seen(Timestamp(sighting.at))).await

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use tests::bitcoind::Currency;
+use tests::bitcoind::{Bitcoind, Currency};
 use tests::live_bitcoin::LiveBitcoin;
+use tests::shop::text;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
@@ -215,6 +216,84 @@ async fn r20_a_replacement_with_a_higher_fee_is_a_new_transfer_and_counts_once()
     counted.sort_by_key(|(_, state)| *state);
     assert_eq!(counted, [(quick.as_str(), "counted"), (slow.as_str(), "lost")]);
     assert_eq!(state(&paid), ("paid", 49.99));
+    live.end().await;
+}
+
+/// A signed transaction that spends these outputs of the wallet and pays one address, and nothing else.
+async fn spending(node: &Bitcoind, outputs: &[(&str, usize)], to: &str, units: u128) -> String {
+    let inputs: Vec<Value> = outputs
+        .iter()
+        .map(|(tx, vout)| json!({ "txid": tx, "vout": vout, "sequence": 0xffff_fffd_u32 }))
+        .collect();
+    let amount = format!("{}.{:08}", units / 100_000_000, units % 100_000_000);
+    let raw = node.call("createrawtransaction", json!([inputs, [{ to: amount }]])).await;
+    let signed = node.call("signrawtransactionwithwallet", json!([raw])).await;
+    assert_eq!(signed["complete"], true, "{signed}");
+    text(&signed["hex"])
+}
+
+#[tokio::test]
+async fn a16_r17_a_rival_that_spends_any_one_input_ends_the_waiting_once_it_is_buried() {
+    let Some(live) = bitcoin().await else { return };
+    let (code, quoted) = live.quoted("49.99").await;
+    let each = quoted.units / 12 + 1_000;
+    let mut purse = Vec::new();
+    for _ in 0..12 {
+        purse.push((live.node.own_address().await, each));
+    }
+    let split = live.node.send_many(&purse).await;
+    live.mine(1).await;
+    let inputs: Vec<(&str, usize)> = (0..12).map(|vout| (split.as_str(), vout)).collect();
+    let paying = spending(&live.node, &inputs, &quoted.address, quoted.units).await;
+    let tx = live.node.resend(&paying).await;
+    live.watch().await;
+    assert_eq!(states(&live.shop.get(&code).await), [(tx.as_str(), "seen")]);
+
+    let own = live.node.own_address().await;
+    let rival = spending(&live.node, &inputs[9..10], &own, each - 30_000).await;
+    live.node.resend(&rival).await;
+    live.mine(5).await;
+    assert_eq!(states(&live.shop.get(&code).await), [(tx.as_str(), "lost")]);
+    assert_eq!(live.shop.cancel(&code).await.status, 400, "it might come back");
+    live.mine(3).await;
+    let cancelled = live.shop.cancel(&code).await;
+    assert_eq!((cancelled.status, &cancelled.payment()["status"]), (200, &json!("cancelled")));
+    live.end().await;
+}
+
+#[tokio::test]
+async fn a16_r17_whatever_takes_the_place_of_an_ancestor_takes_the_place_of_what_spends_it() {
+    let Some(live) = bitcoin().await else { return };
+    for is_replaced in [true, false] {
+        let (code, quoted) = live.quoted("49.99").await;
+        let own = live.node.own_address().await;
+        let grandparent = live.node.send(&own, quoted.units + 4_000).await;
+        let own = live.node.own_address().await;
+        let parent = spending(&live.node, &[(&grandparent, 0)], &own, quoted.units + 2_000).await;
+        let parent = live.node.resend(&parent).await;
+        let paying = spending(&live.node, &[(&parent, 0)], &quoted.address, quoted.units).await;
+        let tx = live.node.resend(&paying).await;
+        live.watch().await;
+        assert_eq!(states(&live.shop.get(&code).await), [(tx.as_str(), "seen")]);
+        if is_replaced {
+            let rival = live.node.rival(&grandparent).await;
+            live.node.resend(&rival).await;
+            live.mine(8).await;
+            let cancelled = live.shop.cancel(&code).await;
+            assert_eq!((cancelled.status, &cancelled.payment()["status"]), (200, &json!("cancelled")));
+        } else {
+            // Its own ancestors are no rivals, however deep they lie before it does.
+            live.node.mine_only(&[&grandparent, &parent]).await;
+            for _ in 0..8 {
+                live.node.mine_only(&[]).await;
+            }
+            live.watch().await;
+            assert_eq!(states(&live.shop.get(&code).await), [(tx.as_str(), "seen")]);
+            assert_eq!(live.shop.cancel(&code).await.status, 400);
+            live.mine(6).await;
+            assert_eq!(state(&live.shop.get(&code).await), ("paid", 49.99));
+        }
+    }
     live.end().await;
 }
 

@@ -4,7 +4,7 @@
 #[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use bitcoin::Txid;
@@ -17,7 +17,7 @@ use super::rpc::{BATCH, BitcoinRpc};
 use super::scan::{Wanted, scan_block, scan_tx};
 use super::tx::Tx;
 use crate::chain::Chain;
-use crate::chain::block::{Found, Header, Mempool, OutPoint, ScannedBlock};
+use crate::chain::block::{Found, Header, Mempool, OutPoint, ScannedBlock, inputs_kept};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
 use crate::watch::{Source, WatchList};
@@ -25,6 +25,9 @@ use crate::watch::{Source, WatchList};
 /// Waiting transactions looked at in one run: some minutes of the busiest chain. A watcher that starts beside a full
 /// mempool looks at all of it within a few runs.
 const MAX_LOOKED_AT: usize = 40_000;
+
+/// Ancestors of one waiting transaction that are read: nodes relay none with more (a hundred today, and 25 before).
+const MAX_ANCESTORS: usize = 100;
 
 /// What was not looked at by then is left to the next run, so that a slow node does not keep blocks from counting.
 const LOOK_TIME: Duration = Duration::from_secs(15);
@@ -52,6 +55,40 @@ struct Waiting {
     looked_at: HashSet<Txid>,
     /// The bytes of those that pay watched addresses.
     ours: HashMap<Txid, Vec<u8>>,
+    /// What those spend, and the waiting ones that they spend from.
+    spends: HashMap<Txid, Vec<OutPoint>>,
+}
+
+impl Waiting {
+    /// Lets go of what waits no more.
+    fn keep_only(&mut self, mempool: &Mempool) {
+        self.looked_at.retain(|txid| mempool.contains(txid));
+        self.ours.retain(|txid, _| mempool.contains(txid));
+        self.spends.retain(|txid, _| mempool.contains(txid));
+    }
+
+    /// The waiting transactions that ours spend from, directly or through others, and that were not read yet.
+    fn unread_ancestors(&self, mempool: &Mempool) -> Vec<Txid> {
+        let parents = self.spends.values().flatten().map(|spent| spent.txid);
+        let unread = parents.filter(|txid| mempool.contains(txid) && !self.spends.contains_key(txid));
+        unread.collect::<BTreeSet<_>>().into_iter().take(MAX_ANCESTORS).collect()
+    }
+
+    /// The waiting transactions that this one spends from, directly or through others, and what they spend.
+    fn ancestry(&self, txid: Txid) -> (Vec<Txid>, Vec<OutPoint>) {
+        let (mut ancestors, mut spent) = (Vec::new(), Vec::new());
+        let mut open = vec![txid];
+        while let Some(inputs) = open.pop().and_then(|txid| self.spends.get(&txid)) {
+            let is_new = |parent: &Txid| self.spends.contains_key(parent) && !ancestors.contains(parent);
+            let parents: BTreeSet<Txid> = inputs.iter().map(|input| input.txid).filter(is_new).collect();
+            for parent in parents.into_iter().take(MAX_ANCESTORS.saturating_sub(ancestors.len())) {
+                spent.extend(self.spends.get(&parent).into_iter().flatten().copied());
+                ancestors.push(parent);
+                open.push(parent);
+            }
+        }
+        (ancestors, spent)
+    }
 }
 
 impl Node {
@@ -120,11 +157,51 @@ impl NodeOn<'_> {
         for (txid, bytes) in names.iter().zip(told) {
             let Some(bytes) = bytes else { continue };
             if !self.scan_waiting(*txid, &bytes, list).is_empty() {
+                waiting.spends.insert(*txid, spent_by(&bytes));
                 waiting.ours.insert(*txid, bytes);
             }
             waiting.looked_at.insert(*txid);
         }
     }
+
+    /// Reads what ours spend from, a generation at a time: whoever takes the place of an ancestor takes the place of ours.
+    async fn read_ancestors(&self, waiting: &mut Waiting, mempool: &Mempool) -> Result<(), RpcError> {
+        for _ in 0..MAX_ANCESTORS {
+            let unread = waiting.unread_ancestors(mempool);
+            if unread.is_empty() {
+                break;
+            }
+            let transactions = self.node.rpc.transactions(&unread).await?;
+            for (txid, bytes) in unread.into_iter().zip(transactions) {
+                waiting.spends.insert(txid, bytes.map(|bytes| spent_by(&bytes)).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    /// What a transaction that is kept pays to addresses of the list, with all that it is made of.
+    fn found_waiting(
+        &self,
+        waiting: &Waiting,
+        txid: Txid,
+        bytes: &[u8],
+        list: &WatchList,
+    ) -> Vec<Found<Code>> {
+        let mut found = self.scan_waiting(txid, bytes, list);
+        let (ancestors, spent) = waiting.ancestry(txid);
+        let kept = inputs_kept(found.len());
+        for found in &mut found {
+            found.inputs.extend(spent.iter().copied());
+            found.inputs.truncate(kept);
+            found.ancestors.clone_from(&ancestors);
+        }
+        found
+    }
+}
+
+/// What a transaction spends.
+fn spent_by(bytes: &[u8]) -> Vec<OutPoint> {
+    Tx::parse(bytes).map(|tx| tx.inputs().collect()).unwrap_or_default()
 }
 
 impl Source for NodeOn<'_> {
@@ -173,12 +250,22 @@ impl Source for NodeOn<'_> {
 
     async fn unconfirmed(&self, mempool: &Mempool, list: &WatchList) -> Result<Vec<Found<Code>>, RpcError> {
         let mut waiting = self.node.waiting.lock().await;
-        waiting.looked_at.retain(|txid| mempool.contains(txid));
-        waiting.ours.retain(|txid, _| mempool.contains(txid));
+        waiting.keep_only(mempool);
         let is_new = |txid: &&Txid| !waiting.looked_at.contains(*txid);
         let new: Vec<Txid> = mempool.iter().filter(is_new).take(MAX_LOOKED_AT).copied().collect();
         self.look_at(&mut waiting, &new, list).await;
-        let found = waiting.ours.iter().flat_map(|(txid, bytes)| self.scan_waiting(*txid, bytes, list));
+        match timeout(LOOK_TIME, self.read_ancestors(&mut waiting, mempool)).await {
+            Ok(Ok(())) => {}
+            // Money is shown all the same; only who takes its place may stay unknown.
+            Ok(Err(error)) => {
+                tracing::warn!(chain = %self.chain.id, %error, "what waiting money is made of could not be read");
+            }
+            Err(_) => {
+                tracing::warn!(chain = %self.chain.id, "the node takes too long to tell what waiting money is made of");
+            }
+        }
+        let all = waiting.ours.iter();
+        let found = all.flat_map(|(txid, bytes)| self.found_waiting(&waiting, *txid, bytes, list));
         Ok(found.collect())
     }
 }

@@ -12,7 +12,7 @@ use super::block::Block;
 use super::network::Network;
 use super::tx::{Kind, Tx};
 use crate::chain::address::AddressKey;
-use crate::chain::block::{Found, MAX_INPUTS, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent};
+use crate::chain::block::{Found, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent, inputs_kept};
 use crate::chain::{Asset, Chain, Coin};
 use crate::money::Units;
 
@@ -85,8 +85,6 @@ pub fn scan_tx<T>(
     lookup: impl Fn(&AddressKey) -> Option<T>,
 ) -> Vec<Found<T>> {
     let Some(coin) = native(chain) else { return Vec::new() };
-    // Hundreds of inputs beside a thousand outputs would fill the memory if each output carried them all.
-    let inputs: LazyCell<Vec<OutPoint>, _> = LazyCell::new(|| spent_by(tx).take(MAX_INPUTS).collect());
     let paid = tx.outputs().filter(|(_, output)| output.units != Units(0));
     let found = paid.filter_map(|(vout, output)| {
         let key = output.key_hash()?;
@@ -100,7 +98,14 @@ pub fn scan_tx<T>(
             watched,
         };
         let is_coinbase = tx.kind() == Kind::Coinbase;
-        Some(Found { movement, units: output.units, is_coinbase, inputs: inputs.clone() })
+        Some(Found { is_coinbase, ..Found::plain(movement, output.units) })
     });
-    found.collect()
+    let mut found: Vec<Found<T>> = found.collect();
+    if !found.is_empty() {
+        let inputs: Vec<OutPoint> = spent_by(tx).take(inputs_kept(found.len())).collect();
+        for found in &mut found {
+            found.inputs.clone_from(&inputs);
+        }
+    }
+    found
 }

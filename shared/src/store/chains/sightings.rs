@@ -26,6 +26,9 @@ pub struct Sighting {
     /// Whether the payment knows that it is there, or gone.
     #[serde(default)]
     pub told: bool,
+    /// The transactions that waited with it and whose outputs it spends: what they spend is among its inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<String>,
     /// The block that holds a transaction which spends the same output.
     #[serde(default)]
     pub rival: Option<Rival>,
@@ -38,6 +41,13 @@ pub struct Rival {
     pub height: u64,
     /// Its hash.
     pub hash: BlockHash,
+}
+
+impl Sighting {
+    /// Whether a transaction is the one that was seen or one that it spends from: those take nothing away from it.
+    pub fn is_made_of(&self, tx_id: &str) -> bool {
+        self.transfer.tx == tx_id || self.ancestors.iter().any(|ancestor| ancestor == tx_id)
+    }
 }
 
 impl Store {

@@ -296,7 +296,8 @@ impl FakeChain {
                 watched,
             };
             let inputs = paid.spends.map(output).into_iter().collect();
-            found.push(Found { movement, units: Units(paid.units), is_coinbase: paid.is_coinbase, inputs });
+            let plain = Found::plain(movement, Units(paid.units));
+            found.push(Found { is_coinbase: paid.is_coinbase, inputs, ..plain });
         }
         found
     }

@@ -68,7 +68,7 @@ async fn r38_a_slow_node_is_caught_up_with_step_by_step() {
 
 #[tokio::test]
 async fn r38_what_holds_a_block_up_is_said_from_the_third_run_on() {
-    for (fault, reason) in [("pruned", "refused"), ("hole", "missing"), ("parent", "moved")] {
+    for (fault, reason) in [("pruned", "pruned"), ("hole", "missing"), ("parent", "moved")] {
         let (mut world, payer) = World::with_payment().await;
         world.node.mine_empty(3);
         world.node.mine(vec![payer.pays(1, FULL)]);

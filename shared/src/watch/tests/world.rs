@@ -202,7 +202,7 @@ impl World {
     }
 
     pub(super) async fn payment(&self, payer: &Payer) -> Payment {
-        self.store.payment(payer.code).await.unwrap().unwrap()
+        self.store.whole_payment(payer.code).await.unwrap().unwrap()
     }
 
     pub(super) async fn cursor(&self) -> Cursor {

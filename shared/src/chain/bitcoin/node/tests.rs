@@ -132,3 +132,30 @@ async fn what_is_known_as_ours_is_told_though_the_node_fails_at_what_is_new() {
         "it is asked again"
     );
 }
+
+/// A transaction that spends this output and pays an address, and its name.
+fn spending(spent: OutPoint, to: AddressKey) -> (Txid, String) {
+    let mut bytes = vec![2, 0, 0, 0, 1];
+    bytes.extend(bitcoin::consensus::serialize(&spent));
+    bytes.extend([0, 0xff, 0xff, 0xff, 0xff, 1]);
+    bytes.extend([5_u64.to_le_bytes().as_slice(), &[22, 0, 20], &to.0, &[0; 4]].concat());
+    (Tx::parse(&bytes).unwrap().txid(), bytes.to_lower_hex_string())
+}
+
+#[tokio::test]
+async fn a16_what_waiting_ancestors_spend_goes_with_what_is_seen() {
+    let confirmed = OutPoint::new(paying(1).0, 0);
+    let (first, first_hex) = spending(confirmed, AddressKey([7; 20]));
+    let (second, second_hex) = spending(OutPoint::new(first, 0), AddressKey([7; 20]));
+    let (ours, ours_hex) = spending(OutPoint::new(second, 0), OURS);
+    let all = [(first, first_hex), (second, second_hex), (ours, ours_hex)];
+    let mempool: Mempool = all.iter().map(|(txid, _)| *txid).collect();
+    let hex = all.into_iter().map(|(txid, hex)| (txid.to_string(), hex)).collect();
+    let fake = FakeNode { hex, at_once: 4, too_many: TooMany::Proxy, is_down: false, asked: 0 };
+    let (node, _) = serve(fake).await;
+    let chain = chain();
+    let found = node.on(&chain, Network::Bitcoin).unconfirmed(&mempool, &watching()).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].ancestors, [second, first]);
+    assert_eq!(found[0].inputs, [OutPoint::new(second, 0), OutPoint::new(first, 0), confirmed]);
+}
