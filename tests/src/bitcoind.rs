@@ -27,6 +27,9 @@ const PORTS: usize = 5;
 /// Blocks after which the wallet has money to spend from more than one of them.
 const FIRST_BLOCKS: u64 = 110;
 
+/// Where Litecoin's extension block begins on a regression test.
+const EXTENSION_HEIGHT: u64 = 432;
+
 /// Units of a coin.
 const UNITS_PER_COIN: u128 = 100_000_000;
 
@@ -42,7 +45,7 @@ const PASSWORD: &str = "not-to-be-shown";
 pub enum Currency {
     /// Bitcoin Core or one of its kind.
     Bitcoin,
-    /// Litecoin Core. Its extension block begins at height 432 of a regression test; tests stay below.
+    /// Litecoin Core.
     Litecoin,
 }
 
@@ -226,6 +229,28 @@ impl Bitcoind {
     /// The height of the newest block.
     pub async fn height(&self) -> u64 {
         self.call("getblockcount", json!([])).await.as_u64().unwrap()
+    }
+
+    /// Mines until Litecoin's extension block (MWEB) begins, with so many units of the wallet in it.
+    pub async fn begin_extension_block(&self, units: u128) {
+        let before = EXTENSION_HEIGHT.saturating_sub(1);
+        self.mine(before.saturating_sub(self.height().await)).await;
+        let inside = text(self.call("getnewaddress", json!(["", "mweb"])).await);
+        self.call("sendtoaddress", json!([inside, coins(units)])).await;
+        self.mine(1).await;
+    }
+
+    /// Sends units that lie in the extension block to an address outside, which the next block pays; tells the name of what
+    /// waits until then, which is none of a payment's.
+    pub async fn send_out_of_extension_block(&self, to: &str, units: u128) -> String {
+        let outside = self.call("listunspent", json!([])).await;
+        let outside = outside.as_array().unwrap().iter().filter(|output| !output["vout"].is_null());
+        let outside: Vec<Value> =
+            outside.map(|output| json!({ "txid": output["txid"], "vout": output["vout"] })).collect();
+        self.call("lockunspent", json!([false, outside])).await;
+        let tx = text(self.call("sendtoaddress", json!([to, coins(units)])).await);
+        self.call("lockunspent", json!([true, outside])).await;
+        tx
     }
 
     /// The node's time stands still from here on at `time`, which the next blocks carry.

@@ -197,6 +197,31 @@ async fn r22_a_reorganisation_takes_bitcoins_back_and_their_return_counts_once()
 }
 
 #[tokio::test]
+async fn litecoins_count_that_come_out_of_the_extension_block_and_beside_one() {
+    let Some(live) = LiveBitcoin::start(Currency::Litecoin).await else { return };
+    live.node.begin_extension_block(5_000_000_000).await;
+    live.watch().await;
+    let (out, from_inside) = live.quoted("49.99").await;
+    let (beside, from_outside) = live.quoted("20").await;
+    live.node.send_out_of_extension_block(&from_inside.address, from_inside.units).await;
+    let tx = live.node.send(&from_outside.address, from_outside.units).await;
+    live.watch().await;
+    let waiting = (live.shop.get(&out).await, live.shop.get(&beside).await);
+    assert!(states(&waiting.0).is_empty(), "what waits inside names nobody outside");
+    assert_eq!(states(&waiting.1), [(tx.as_str(), "seen")]);
+    live.mine(6).await;
+    let paid = (live.shop.get(&out).await, live.shop.get(&beside).await);
+    assert_eq!((state(&paid.0), state(&paid.1)), (("paid", 49.99), ("paid", 20.0)));
+    assert_eq!((states(&paid.0).len(), states(&paid.1)), (1, vec![(tx.as_str(), "counted")]));
+    // Another block may pay it out by another transaction: the former one is lost, and it counts once.
+    live.node.reorg(7).await;
+    live.mine(7).await;
+    let again = live.shop.get(&out).await;
+    assert_eq!(state(&again), ("paid", 49.99));
+    live.end().await;
+}
+
+#[tokio::test]
 async fn r20_a_replacement_with_a_higher_fee_is_a_new_transfer_and_counts_once() {
     let Some(live) = bitcoin().await else { return };
     let (code, quoted) = live.quoted("49.99").await;

@@ -93,6 +93,33 @@ async fn a20_r38_every_transfer_counts_however_many_and_a_payment_is_read_at_one
     }
 }
 
+/// A stranger's dust of some months. Its figures are in decision 18.
+#[tokio::test]
+#[ignore = "it takes minutes to write them"]
+async fn a20_r38_a_payment_of_four_hundred_thousand_transfers_is_read_at_the_cost_of_any_other() {
+    let tap = Tap::default();
+    let mut costs = Vec::new();
+    for many in [1_000, 400_000] {
+        let store = stored(tap.clone(), 1_000).await;
+        for first in (1_000..many).step_by(1_000) {
+            add(&store, first..first + 1_000).await.unwrap();
+        }
+        tap.take();
+        let payment = read(&store).await;
+        let read_costs = tap.take();
+        assert_eq!((payment.transfers_total(), payment.received().0), (many as u64, many as u64 * 2_500));
+        let gone = TransferId::new("ethereum:0x0:native:0xabc:0");
+        let take = |payment: &Payment| Ok::<_, StoreError>(lost(payment, 0, 1, 99));
+        store.change_payment_with(code(), &[gone], take).await.unwrap().unwrap();
+        costs.push((read_costs, tap.take()));
+    }
+    println!("to read, and to take one back: {costs:#?}");
+    let (some, more) = (costs[0], costs[1]);
+    assert_eq!((some.0.reads, more.0.reads, some.1.reads, more.1.reads), (1, 1, 3, 3));
+    assert!(more.0.half_read_units <= some.0.half_read_units + 4, "{costs:?}");
+    assert!(more.1.half_write_units <= some.1.half_write_units + 40, "{costs:?}");
+}
+
 #[tokio::test]
 async fn a20_what_one_write_does_not_carry_goes_in_several_and_goes_on_where_it_stopped() {
     let tap = Tap::default();
