@@ -43,11 +43,14 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
     let refund = refunds::refund(&payment, &coin)?;
     let is_paid = refund.confirmations() > 0;
     let link = || link_to(&step.address, refund.units(), chain, asset, payment.mode());
-    // What it spends from may not be in hand.
-    let whole = if is_paid { None } else { app.store.whole_payment(payment.id().code()).await? };
-    let psbt =
-        |whole: &Payment| transaction::unsigned(app, &call.who.account, whole, refund, chain, &step.funding);
-    let payable = Payable { payment_link: (!is_paid).then(link), psbt: whole.as_ref().and_then(psbt) };
+    // What it spends from may lie beside the payment's own item.
+    let whole = match !is_paid && payment.has_folded() {
+        true => app.store.whole_payment(payment.id().code()).await?,
+        false => None,
+    };
+    let spent = whole.as_ref().unwrap_or(&payment);
+    let psbt = || transaction::unsigned(app, &call.who.account, spent, refund, chain, &step.funding);
+    let payable = Payable { payment_link: (!is_paid).then(link), psbt: (!is_paid).then(psbt).flatten() };
     Reply::ok(&OneRefund::new(&payment, refund, payable, call.at))
 }
 
