@@ -15,6 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SWEEP: &str = r#"{"coin": "ETH", "to": "0x00000000000000000000000000000000DeaDBeef"}"#;
 
+/// A command about a refund that there is not.
+fn refund_of(mut command: Value) -> Value {
+    command["refund_id"] = json!("11111111-1");
+    command["amount"] = json!("1");
+    command
+}
+
 /// Each endpoint that wants a key, on a payment.
 async fn every_call(caller: &Caller, id: &str) -> Vec<Answer> {
     vec![
@@ -30,9 +37,10 @@ async fn every_call(caller: &Caller, id: &str) -> Vec<Answer> {
         caller.simulate(id, &json!({ "scenario": "pay" })).await,
         caller.refunds("POST", id, "", &json!({})).await,
         caller.refunds("GET", id, "", &Value::Null).await,
-        caller.refunds("POST", id, "/ETH/confirm", &json!({ "address": "0x" })).await,
-        caller.refunds("POST", id, "/ETH/transaction", &json!({ "tx_id": "0x" })).await,
-        caller.refunds("POST", id, "/ETH/withdraw", &Value::Null).await,
+        caller.refunds("POST", id, "/ETH/confirm", &refund_of(json!({ "address": "0x" }))).await,
+        caller.refunds("POST", id, "/ETH/transaction", &refund_of(json!({ "tx_id": "0x" }))).await,
+        caller.refunds("POST", id, "/ETH/withdraw", &refund_of(json!({}))).await,
+        caller.get(&format!("{PAYMENTS}/{id}/transfers")).await,
     ]
 }
 
@@ -85,21 +93,27 @@ fn r25_a_key_does_only_what_its_scopes_say() {
         for (scopes, expected) in [
             (
                 &[Scope::PaymentsRead][..],
-                [403, 200, 200, 403, 403, 200, 403, 403, 403, 403, 403, 200, 403, 403, 403],
+                [403, 200, 200, 403, 403, 200, 403, 403, 403, 403, 403, 200, 403, 403, 403, 200],
             ),
             (
                 &[Scope::PaymentsWrite],
-                [201, 403, 403, 200, 400, 403, 403, 403, 200, 400, 403, 403, 403, 403, 403],
+                [201, 403, 403, 200, 400, 403, 403, 403, 200, 400, 403, 403, 403, 403, 403, 403],
             ),
-            (&[Scope::Refunds], [403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 400, 403, 404, 404, 404]),
-            (&[Scope::Wallets], [403, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403, 403, 403, 403, 403]),
-            (&[Scope::Webhooks, Scope::FeesRead], [403; 15]),
+            (
+                &[Scope::Refunds],
+                [403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 400, 403, 404, 404, 404, 403],
+            ),
+            (
+                &[Scope::Wallets],
+                [403, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403, 403, 403, 403, 403, 403],
+            ),
+            (&[Scope::Webhooks, Scope::FeesRead], [403; 16]),
             // A shop's website: it takes money in and gives none away.
             (
                 &[Scope::PaymentsRead, Scope::PaymentsWrite],
-                [201, 200, 200, 200, 400, 200, 403, 403, 200, 400, 403, 200, 403, 403, 403],
+                [201, 200, 200, 200, 400, 200, 403, 403, 200, 400, 403, 200, 403, 403, 403, 200],
             ),
-            (&Scope::ALL, [201, 200, 200, 200, 400, 200, 200, 200, 200, 400, 400, 200, 404, 404, 404]),
+            (&Scope::ALL, [201, 200, 200, 200, 400, 200, 200, 200, 200, 400, 400, 200, 404, 404, 404, 200]),
         ] {
             let id = shop.test.created("5").await;
             shop.test.cancel(&id).await;

@@ -7,7 +7,7 @@ use shared::money::{BasisPoints, Cents};
 use tests::product::{PAYMENTS, shared};
 
 /// The fields of a payment in the order that is promised.
-const FIELDS: [&str; 32] = [
+const FIELDS: [&str; 33] = [
     "id",
     "short_code",
     "title",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 32] = [
     "rate_expires_at",
     "transfers",
     "transfers_total",
+    "refunded_usd",
     "late",
     "livemode",
     "created_at",
@@ -69,8 +70,8 @@ fn a_fresh_payment_is_the_documented_one() {
             "pay_url": format!("{}/pay/{code}", product.local.base_url()), "fee_usd": 0.5, "fee_paid_by": "merchant",
             "fee_free_tier": false, "kyc_method": "id_upload", "allow_bankid": false, "kyc_status": "not_started",
             "selected_coin": null, "wallet_address": null, "coin_amount": null, "rate_usd": null,
-            "rate_expires_at": null, "transfers": [], "transfers_total": 0, "late": false, "livemode": true, "created_at": created_at,
-            "updated_at": created_at, "expires_at": payment["expires_at"], "paid_at": null, "cancelled_at": null,
+            "rate_expires_at": null, "transfers": [], "transfers_total": 0, "refunded_usd": 0.0, "late": false,
+            "livemode": true, "created_at": created_at, "updated_at": created_at, "expires_at": payment["expires_at"], "paid_at": null, "cancelled_at": null,
             "refunded_at": null,
         });
         assert_eq!(payment, expected);
