@@ -14,12 +14,15 @@ use tests::product::{Caller, PAYMENTS, Product, Shop, shared};
 /// As many as once made every answer fail, and some.
 const MANY: u64 = 3_700;
 
+/// The token that the template takes as USDC.
+const USDC: &str = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48";
+
 /// A millionth of a USDC each.
 fn dust(payment: &Payment, number: u64, now: Timestamp) -> Report {
     let address = payment.selection().unwrap().address.clone();
     let tx_id = format!("{number:016x}");
     let movement = Movement {
-        id: TransferId::new(format!("ethereum:{tx_id}:usdc:{}:0", address.to_lowercase())),
+        id: TransferId::new(format!("ethereum:{tx_id}:{USDC}:{}:0", address.to_lowercase())),
         coin: CoinId::new("USDC").unwrap(),
         decimals: Decimals::new(6).unwrap(),
         chain: ChainId::new("ethereum").unwrap(),
