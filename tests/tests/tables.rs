@@ -147,8 +147,8 @@ fn b3_a_payment_that_cannot_be_read_takes_no_list_away() {
         let update = json!({
             "TableName": product.table("PaymentsTable"),
             "Key": { "code": { "S": broken["short_code"] } },
-            "UpdateExpression": "SET kyc_status = :word",
-            "ExpressionAttributeValues": { ":word": { "S": "waived" } },
+            "UpdateExpression": "SET amount = :words",
+            "ExpressionAttributeValues": { ":words": { "S": "five dollars" } },
         });
         database::call(product.local.dynamodb_endpoint(), "UpdateItem", &update).await;
         assert_eq!(shop.test.list("").await.listed(), ids);

@@ -452,7 +452,9 @@ fn settings_read_in(folder: &Path) -> BTreeSet<String> {
             }
         }
     }
-    names.retain(|name| !NOT_DEPLOYED.contains(&name.as_str()));
+    // Fields of bodies are read by functions of the same names.
+    let is_setting = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    names.retain(|name| is_setting(name) && !NOT_DEPLOYED.contains(&name.as_str()));
     names
 }
 
