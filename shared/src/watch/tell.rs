@@ -433,15 +433,17 @@ struct Worth {
 impl Worth {
     /// Of those that have a price: one that has none yet holds up no other.
     fn of(payment: &Payment, reports: &[Report]) -> Worth {
-        let (mut alone, mut blocks) = (BTreeMap::new(), BTreeMap::<u64, Vec<Credit>>::new());
+        // Blocks lately read are read again, so that one transfer may be told of twice.
+        let (mut alone, mut blocks) =
+            (BTreeMap::new(), BTreeMap::<u64, BTreeMap<&TransferId, Credit>>::new());
         for report in reports {
             let Some(worth) = payment.worth_with(report) else { continue };
             alone.insert(report.movement.id.clone(), worth.ceil());
             if let Standing::InBlock { block, .. } = report.standing {
-                blocks.entry(block.height).or_default().push(worth);
+                blocks.entry(block.height).or_default().insert(&report.movement.id, worth);
             }
         }
-        let sum = |credits: Vec<Credit>| credits.into_iter().sum::<Credit>().ceil();
+        let sum = |credits: BTreeMap<&TransferId, Credit>| credits.into_values().sum::<Credit>().ceil();
         let by_block = blocks.into_iter().map(|(height, credits)| (height, sum(credits))).collect();
         Worth { alone, by_block }
     }

@@ -120,10 +120,14 @@ async fn r22_a_large_payment_counts_when_its_block_is_final() {
 
 #[tokio::test]
 async fn a17_money_must_lie_as_deep_as_the_larger_of_what_is_due_and_what_came_asks_for() {
-    // For 100 USD; the last is 4,000 USD in forty outputs of one block.
-    for (units, outputs, required) in
-        [(FULL_BITCOIN, 1, 1), (30 * FULL_BITCOIN, 1, 2), (100 * FULL_BITCOIN, 1, 6), (FULL_BITCOIN, 40, 2)]
-    {
+    // For 100 USD; the last is 4,000 USD in forty outputs of one block. What is told of twice is no larger for that.
+    for (units, outputs, required) in [
+        (FULL_BITCOIN, 1, 1),
+        (6 * FULL_BITCOIN, 1, 1),
+        (30 * FULL_BITCOIN, 1, 2),
+        (100 * FULL_BITCOIN, 1, 6),
+        (FULL_BITCOIN, 40, 2),
+    ] {
         let (mut world, payer) = World::with_payment_on("bitcoin", Cents(10_000)).await;
         world.node.mine(vec![payer.pays_bitcoin(1, units, 1001); outputs]);
         for confirmations in 1..required {
