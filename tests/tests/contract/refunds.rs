@@ -513,7 +513,8 @@ async fn race_with_acceptance(shop: &Shop<'_>) {
     shop.test.cancel(&id).await;
     shop.test.play(&id, &[transfer(100)]).await;
     let (asked, accepted) = tokio::join!(ask(&shop.test, &id, json!(null)), shop.test.accept_late(&id));
-    assert_eq!((asked.status == 201, accepted.status == 200), (accepted.status != 200, asked.status != 201));
+    assert!(asked.status == 201 || accepted.status == 200, "{} {}", asked.text, accepted.text);
+    // Both, if it was accepted first: what was paid can go back too.
     let status = shop.test.read(&id).await.field("status");
     assert_eq!(status, if accepted.status == 200 { "paid" } else { "cancelled" });
 }
