@@ -46,7 +46,7 @@ pub(super) struct Rest {
     /// In the order in which they are told.
     pub(super) steps: Vec<Step>,
     /// The first of those for which there is no room in a run.
-    pub(super) left: Option<String>,
+    pub(super) left: Option<RestPlace>,
     /// Heights of blocks that hold more than there is room for.
     pub(super) left_at: Vec<u64>,
 }
@@ -87,7 +87,7 @@ struct Open {
 struct Room {
     steps: Vec<(u64, Step)>,
     transfers: usize,
-    left: Option<String>,
+    left: Option<RestPlace>,
     left_at: Vec<u64>,
 }
 
@@ -176,7 +176,8 @@ impl Reader<'_> {
         let code = transfers.first().map(|transfer| transfer.code.clone()).unwrap_or_default();
         let named = open.named.entry(code).or_default();
         *named = named.saturating_add(1);
-        if *named > NAMED { Onward::PastPayment } else { Onward::Next }
+        // While its block is told of, what follows may be what nobody was told yet.
+        if *named > NAMED && !tells { Onward::PastPayment } else { Onward::Next }
     }
 
     fn noted(self, is_whole: bool) -> Noted {
@@ -241,7 +242,7 @@ impl Room {
         self.transfers = self.transfers.saturating_add(step.transfers.len());
         if self.transfers > REST {
             self.left_at.push(step.block.height);
-            self.left.get_or_insert(step.entry);
+            self.left.get_or_insert(RestPlace { entry: step.entry, untold: step.untold });
         } else {
             self.steps.push((run, step));
         }
@@ -276,11 +277,81 @@ fn is_first(entry: &str) -> bool {
 }
 
 /// Where the next run goes on when this one told none of `left`; `None` when nothing is left.
-pub(super) fn place(left: &[Step], behind: Option<String>) -> Option<RestPlace> {
-    let untold = left.iter().filter(|step| step.untold).map(|step| &step.entry).min();
-    if let Some(entry) = untold {
-        return Some(RestPlace { entry: entry.clone(), untold: true });
+pub(super) fn place(left: &[Step], behind: Option<RestPlace>) -> Option<RestPlace> {
+    let step = |step: &Step| RestPlace { entry: step.entry.clone(), untold: step.untold };
+    let untold = left.iter().map(step).chain(behind.clone()).filter(|place| place.untold);
+    untold.min_by(|one, other| one.entry.cmp(&other.entry)).or_else(|| left.first().map(step)).or(behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEIGHT: u64 = 100;
+    const HASH: BlockHash = [7; 16];
+
+    /// The item of that place, of one payment in one block.
+    fn note(place: usize) -> Note {
+        let transfer = TouchedTransfer {
+            code: "AAAAAAAA".into(),
+            id: format!("ethereum:{place}"),
+            coin: "ETH".into(),
+            decimals: 18,
+            tx: place.to_string(),
+            address: String::new(),
+            units: "1".into(),
+            coinbase: false,
+            inputs: Vec::new(),
+            replaced: false,
+        };
+        let time = Timestamp(1);
+        let block =
+            TouchedBlock { height: HEIGHT, hash: HASH, time, transfers: Vec::new(), payouts: Vec::new() };
+        let entry = block.entry_of(&format!("AAAAAAAA#{place:04}#0"));
+        Note { height: HEIGHT, hash: HASH, time, entry, run: 1, held: Held::Transfers(vec![transfer]) }
     }
-    let entry = left.first().map(|step| step.entry.clone()).or(behind)?;
-    Some(RestPlace { entry, untold: false })
+
+    /// A cursor above the block, which is open or not.
+    fn cursor(open_from: Option<u64>) -> Cursor {
+        Cursor { height: HEIGHT + 12, open_from, ..Cursor::default() }
+    }
+
+    fn read(cursor: &Cursor, notes: usize, settled: usize) -> Rest {
+        let mut reader =
+            Reader { cursor, blocks: Vec::new(), behind: Room::default(), before: Room::default() };
+        let names = (1..=settled).map(|place| name(&note(place).entry).to_owned()).collect();
+        let state = BlockState { settled: names, ..BlockState::default() };
+        reader.take(Note { held: Held::State(state), ..note(0) });
+        // Where a payment is stepped over, none of its further items of the block is read.
+        let mut places = 0..notes;
+        while places.next().is_some_and(|place| reader.take(note(place)) == Onward::Next) {}
+        reader.noted(true).rest
+    }
+
+    #[test]
+    fn a19_however_many_items_of_an_open_block_are_settled_the_others_are_told() {
+        let open = cursor(Some(HEIGHT));
+        let rest = read(&open, 60, 50);
+        assert_eq!(rest.steps.len(), 9, "but for the first, which is told beside these");
+        assert_eq!(read(&cursor(None), 60, 50).steps.len(), 0, "of a block that is told, nothing is");
+    }
+
+    #[test]
+    fn a19_what_was_never_told_stays_so_where_there_is_no_room_for_it() {
+        let place = |entry: &str, untold| RestPlace { entry: entry.into(), untold };
+        let step = |number: usize, untold| {
+            let Note { entry, time, .. } = note(number);
+            let block =
+                TouchedBlock { height: HEIGHT, hash: HASH, time, transfers: Vec::new(), payouts: Vec::new() };
+            Step { entry, block, transfers: Vec::new(), untold }
+        };
+        let behind = |untold| Some(place("zzz", untold));
+        assert_eq!(super::place(&[], behind(true)), behind(true));
+        assert_eq!(super::place(&[step(2, false)], behind(true)), behind(true));
+        assert_eq!(
+            super::place(&[step(2, false), step(3, true)], behind(true)),
+            Some(place(&note(3).entry, true))
+        );
+        assert_eq!(super::place(&[step(2, false)], behind(false)), Some(place(&note(2).entry, false)));
+    }
 }

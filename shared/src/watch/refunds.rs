@@ -7,6 +7,7 @@ use super::tell::Fate;
 use super::{Run, Source, WatchError, Watcher};
 use crate::chain::CoinId;
 use crate::chain::block::{Origin, Payout};
+use crate::chain::psbt::MAX_INPUTS;
 use crate::money::Units;
 use crate::payment::{Event, Payment, Refund, RefundReport, TransferId};
 use crate::store::{AwaitedPayout, StoreError, TouchedBlock, TouchedPayout};
@@ -47,14 +48,20 @@ impl<S: Source> Run<'_, S> {
             let fits = |(_, destination, coin, units): &Paid<'_>| {
                 *destination == to && coin.as_str() == awaited.coin && units.to_string() == awaited.units
             };
-            let mut fitting = paid.iter().filter(|(what, _)| fits(what)).peekable();
-            if fitting.peek().is_none() {
+            let fitting: Vec<_> = paid.iter().filter(|(what, _)| fits(what)).collect();
+            if fitting.is_empty() {
                 continue;
             }
             let code = awaited.code.parse().map_err(|_| malformed())?;
             let store = self.watcher.store;
+            let spent: Vec<TransferId> = fitting
+                .iter()
+                .filter_map(|(_, outputs)| outputs.first())
+                .flat_map(|payout| self.transfers_spent(&payout.from))
+                .collect();
+            let read = store.find_payment_with(code, &spent).await.map(|found| found.map(|it| it.payment));
             // A payment that nobody can read must not stop the chain; once it can be read, `rescan` finds its refund.
-            let read = store.readable("payments with a refund", &awaited.code, store.payment(code).await)?;
+            let read = store.readable("payments with a refund", &awaited.code, read)?;
             let Some(payment) = read.flatten() else { continue };
             let mut strangers = 0_usize;
             for ((tx, _, coin, _), outputs) in fitting {
@@ -82,10 +89,18 @@ impl<S: Source> Run<'_, S> {
                 let own = payment.address_of(chain.family.name());
                 own.is_some_and(|own| chain.family.address_key(&own.address).is_ok_and(|own| own == *key))
             }
-            Origin::Outputs(spent) => spent.iter().any(|outpoint| {
-                payment.transfer(&TransferId::new(format!("{}:{outpoint}", chain.id))).is_some()
-            }),
+            Origin::Outputs(_) => self.transfers_spent(from).any(|id| payment.transfer(&id).is_some()),
         }
+    }
+
+    /// The transfers that a transaction would spend if its inputs were money of ours: as many as one that we make spends.
+    fn transfers_spent<'a>(&'a self, from: &'a Origin) -> impl Iterator<Item = TransferId> + 'a {
+        let chain = &self.watcher.chain.id;
+        let spent = match from {
+            Origin::Account(_) => &[][..],
+            Origin::Outputs(spent) => spent,
+        };
+        spent.iter().take(MAX_INPUTS).map(move |outpoint| TransferId::new(format!("{chain}:{outpoint}")))
     }
 
     /// Tells payments of refunds in a block; whether nothing more is to be told of any of them.

@@ -113,7 +113,7 @@ impl<S: Source> Run<'_, S> {
     async fn tell_rest(
         &self,
         mut steps: Vec<Step>,
-        behind: Option<String>,
+        behind: Option<RestPlace>,
         told: &mut Told,
     ) -> Result<(), WatchError> {
         let mut settled: BTreeMap<(u64, BlockHash), (TouchedBlock, Vec<String>)> = BTreeMap::new();
@@ -142,6 +142,7 @@ impl<S: Source> Run<'_, S> {
         let left = steps.split_off(done);
         told.all &= left.iter().all(|step| !step.untold);
         told.open.extend(left.iter().map(|step| step.block.height));
+        told.all &= !behind.as_ref().is_some_and(|place| place.untold);
         told.place = noted::place(&left, behind);
         for (block, names) in settled.into_values() {
             self.settle(&block, names).await?;

@@ -154,6 +154,23 @@ async fn r16_a_refund_that_spends_an_output_of_the_payment_is_one() {
     assert_eq!(refunding.looks_for().await, 0);
 }
 
+/// Strangers send dust, so that the money that goes back no longer lies in the payment's own item.
+#[tokio::test]
+async fn r16_a20_a_refund_that_spends_what_lies_beside_the_payments_own_item_is_one() {
+    let mut refunding = Refunding::on("bitcoin").await;
+    let dust = (100..260).map(|tx| Paid { coin: "BTC", ..refunding.payer.pays(tx, 1) }).collect();
+    refunding.world.node.mine(dust);
+    refunding.world.node.mine_empty(6);
+    refunding.world.run().await;
+    let in_hand = refunding.world.store.payment(refunding.payer.code).await.unwrap().unwrap();
+    assert!(
+        in_hand.has_folded() && in_hand.transfers().all(|transfer| transfer.movement().units == Units(1))
+    );
+    let paid = refunding.out_of_payment(2);
+    let done = refunding.mine(paid, 0).await;
+    assert_eq!(refunding.status(&done), RefundStatus::Completed);
+}
+
 #[tokio::test]
 async fn r16_money_out_of_other_pockets_is_a_refund_only_if_it_is_named_before_or_after() {
     for chain in ["ethereum", "bitcoin"] {
