@@ -126,6 +126,9 @@ impl Payment {
         let until = issued_at.plus(QUOTE_SECONDS);
         let Offer { coin, decimals, .. } = offer;
         let quote = Quote { coin: coin.clone(), usd, decimals, units, rate, issued_at, until };
+        if !self.progress.quotes.has_same_click(&quote) {
+            self.keep_what_was_asked_for();
+        }
         let Progress { quotes, transfers, selection, .. } = &mut self.progress;
         if !quotes.has_same_click(&quote) {
             for transfer in transfers.values_mut() {

@@ -319,10 +319,13 @@ impl Payment {
     /// What a transfer adds to the sums; none for one that stays in hand. That is one of which nobody can say when it
     /// counted, and one that may be the merchant's own: what comes later decides which of those are.
     fn share(&self, transfer: &Transfer) -> Option<Share> {
-        if self.answers_top_up(&transfer.movement.id) {
-            return None;
-        }
-        let class = match (self.state(transfer), transfer.standing()) {
+        if self.answers_top_up(&transfer.movement.id) { None } else { self.weighed(transfer) }
+    }
+
+    /// What a transfer that is no answer adds, or added when it was folded: a proposal that came since changes nothing of
+    /// that.
+    fn weighed(&self, transfer: &Transfer) -> Option<Share> {
+        let class = match (transfer.state(&self.progress.quotes), transfer.standing()) {
             (TransferState::Counted, _) => Class::Counted(transfer.deep_since()?),
             (TransferState::Seen | TransferState::Confirming, _) => Class::Coming,
             (TransferState::Lost, Standing::Lost { at, .. }) => Class::Lost(at),
@@ -335,7 +338,7 @@ impl Payment {
         let movement = transfer.movement();
         Some(Share {
             class,
-            is_in_time: !self.is_late(transfer),
+            is_in_time: self.lateness_of_money(transfer).is_none(),
             credit: transfer.credit(&self.progress.quotes),
             group: GroupKey {
                 coin: movement.coin.clone(),
@@ -380,14 +383,15 @@ impl Payment {
     /// Takes transfers in hand that were folded.
     pub(crate) fn unfold(&mut self, transfers: impl IntoIterator<Item = Transfer>) {
         for mut transfer in transfers {
-            let share = self.share(&transfer);
-            transfer.unpin(&self.progress.quotes);
             let id = transfer.movement.id.clone();
-            if self.progress.transfers.insert(id, transfer).is_none()
-                && let Some(share) = share
-            {
+            if self.progress.transfers.contains_key(&id) {
+                continue;
+            }
+            if let Some(share) = self.weighed(&transfer) {
                 self.progress.folded.take(&share);
             }
+            transfer.unpin(&self.progress.quotes);
+            self.progress.transfers.insert(id, transfer);
         }
     }
 }

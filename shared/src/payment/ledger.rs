@@ -266,9 +266,11 @@ impl Payment {
 
     /// Why a transfer is late; `None` for one in time.
     pub fn lateness(&self, transfer: &Transfer) -> Option<Lateness> {
-        if self.is_own(transfer) {
-            return None;
-        }
+        if self.is_own(transfer) { None } else { self.lateness_of_money(transfer) }
+    }
+
+    /// The same for what is known to be money.
+    pub(super) fn lateness_of_money(&self, transfer: &Transfer) -> Option<Lateness> {
         if transfer.after_end {
             return Some(Lateness::Ended);
         }

@@ -85,11 +85,16 @@ impl Quotes {
         (begun && moment < newest.until).then_some(newest)
     }
 
-    /// Whether a quote of the coin asked the payer for money that came between two moments: one that held then, or one made
-    /// before that was for exactly so much. What was paid for it is never taken for something else.
-    pub(super) fn asked_for(&self, coin: &CoinId, units: Units, from: Timestamp, to: Timestamp) -> bool {
+    /// Whether a quote of the coin that was made by then was for exactly so much.
+    pub(super) fn asked_exactly(&self, coin: &CoinId, units: Units, by: Timestamp) -> bool {
+        let mut begun = self.kept.iter().filter(|quote| quote.coin == *coin && quote.issued_at <= by);
+        begun.any(|quote| quote.units == units)
+    }
+
+    /// Whether a quote of the coin held at some time between two moments.
+    pub(super) fn held_between(&self, coin: &CoinId, from: Timestamp, to: Timestamp) -> bool {
         let mut begun = self.kept.iter().filter(|quote| quote.coin == *coin && quote.issued_at <= to);
-        begun.any(|quote| quote.units == units || from < quote.until)
+        begun.any(|quote| from < quote.until)
     }
 
     /// Whether a quote would be the second of one click: the first one stands.

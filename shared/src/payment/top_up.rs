@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Payment, Quotes, Refusal, Transfer, TransferId};
+use super::{Payment, Progress, Quotes, Refusal, Transfer, TransferId};
 use crate::chain::CoinId;
 use crate::moment::{DAY_SECONDS, Timestamp};
 use crate::money::Units;
@@ -53,6 +53,8 @@ pub(crate) struct Answer {
     /// The later of its block's time and its first report: it was sent before that.
     pub(crate) there_by: Timestamp,
     pub(crate) units: Units,
+    /// Whether a quote that may be forgotten since asked the payer for it.
+    pub(crate) asked_for: bool,
 }
 
 impl TopUp {
@@ -77,18 +79,28 @@ impl TopUp {
         }
     }
 
+    /// Exactly what was proposed comes first: of other sums anybody can send some, to use up what was proposed.
     fn in_order(&self) -> impl DoubleEndedIterator<Item = (&TransferId, Answer)> {
         let mut all: Vec<_> = self.answers.iter().map(|(id, answer)| (id, *answer)).collect();
-        all.sort_by_key(|(id, answer)| (answer.first_seen, *id));
+        all.sort_by_key(|(id, answer)| (answer.units != self.units, answer.first_seen, *id));
         all.into_iter()
+    }
+
+    /// Whether a quote asked the payer for it. What is exactly the sum that was proposed is hardly a payer's by chance: only
+    /// a quote of that very sum makes it so, and not one that merely holds, which whoever has the pay link can ask for.
+    fn is_asked_for(&self, answer: Answer, quotes: &Quotes) -> bool {
+        let Answer { first_seen, there_by, units, asked_for } = answer;
+        let exactly = units == self.units;
+        asked_for
+            || quotes.asked_exactly(&self.coin, units, there_by)
+            || (!exactly && quotes.held_between(&self.coin, first_seen, there_by))
     }
 
     /// Whether a transfer is among those that what was proposed is enough for, the first by time before the others.
     fn covers(&self, id: &TransferId, quotes: &Quotes) -> bool {
         let mut left = self.units;
         for (other, answer) in self.in_order() {
-            let is_paid = quotes.asked_for(&self.coin, answer.units, answer.first_seen, answer.there_by);
-            if is_paid || answer.units > left {
+            if self.is_asked_for(answer, quotes) || answer.units > left {
                 continue;
             }
             if other == id {
@@ -146,13 +158,28 @@ impl Payment {
         let first_seen = transfer.first_seen().unwrap_or_default();
         let in_block = transfer.first_block().map(|block| block.time);
         let there_by = in_block.max(transfer.reported_at()).unwrap_or(first_seen);
-        let answer = Answer { first_seen, there_by, units: transfer.movement().units };
+        let answer = Answer { first_seen, there_by, units: transfer.movement().units, asked_for: false };
         let newest = self.progress.top_ups.iter().rposition(|top_up| top_up.precedes(transfer, first_seen));
         for (place, top_up) in self.progress.top_ups.iter_mut().enumerate() {
-            top_up.answers.remove(id);
+            let known = top_up.answers.remove(id);
             if Some(place) == newest && top_up.may_be(answer.units) {
-                top_up.note(id.clone(), answer);
+                let asked_for = known.is_some_and(|known| known.asked_for && known.units == answer.units);
+                top_up.note(id.clone(), Answer { asked_for, ..answer });
             }
+        }
+    }
+
+    /// Before a quote may be forgotten: what it asked the payer for stays the payer's.
+    pub(super) fn keep_what_was_asked_for(&mut self) {
+        let Progress { top_ups, quotes, .. } = &mut self.progress;
+        for top_up in top_ups {
+            let asked = |answer: Answer| top_up.is_asked_for(answer, quotes);
+            let answers: BTreeMap<TransferId, Answer> = top_up
+                .answers
+                .iter()
+                .map(|(id, answer)| (id.clone(), Answer { asked_for: asked(*answer), ..*answer }))
+                .collect();
+            top_up.answers = answers;
         }
     }
 

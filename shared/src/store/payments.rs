@@ -14,7 +14,7 @@ mod tomorrow;
 
 pub use listing::{Created, Listing, Page, PageRequest};
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
@@ -174,6 +174,10 @@ impl Store {
             .expression_attribute_values(":read", n(read))
             .send()
             .await;
-        is_done(put)
+        match put {
+            // A transaction of somebody else's is writing it. The SDK does not try that again.
+            Err(error) if error.code() == Some("TransactionConflictException") => Ok(false),
+            put => is_done(put),
+        }
     }
 }

@@ -8,7 +8,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::attribute::{Item, as_map};
 
 /// Entries of a list are the same when what they have of these is the same.
-const NAMED_BY: [&str; 3] = ["coin", "at", "address"];
+const NAMED_BY: [&str; 4] = ["coin", "at", "address", "required"];
+
+/// What tells one entry from the next that takes its place under the same name.
+const ONE: &str = "secret";
 
 /// Maps that are kept or replaced whole: parts of one value, of which each alone means nothing.
 const VALUES: [&str; 1] = ["standing"];
@@ -34,7 +37,9 @@ pub fn keep_value(name: &str, old: &AttributeValue, understood: &AttributeValue,
         (AttributeValue::M(old), AttributeValue::M(understood), AttributeValue::M(new))
             if !VALUES.contains(&name) =>
         {
-            keep(old, understood, new);
+            if understood.get(ONE) == new.get(ONE) {
+                keep(old, understood, new);
+            }
         }
         (AttributeValue::L(old), AttributeValue::L(understood), AttributeValue::L(new)) => {
             keep_entries(old, understood, new);
@@ -65,6 +70,24 @@ mod tests {
 
     fn map<const N: usize>(attributes: [(&str, AttributeValue); N]) -> AttributeValue {
         AttributeValue::M(item(attributes))
+    }
+
+    #[test]
+    fn b1_what_is_not_known_of_a_refund_is_not_of_the_next_of_its_coin() {
+        let refund = |secret: &str, more: bool| {
+            let mut refund = item([("secret", s(secret))]);
+            refund.extend(more.then(|| ("tomorrow".to_owned(), n(1))));
+            map([("BTC", AttributeValue::M(refund))])
+        };
+        for (secret, is_kept) in [("one", true), ("two", false)] {
+            let mut new = item([("refunds", refund(secret, false))]);
+            keep(
+                &item([("refunds", refund("one", true))]),
+                &item([("refunds", refund("one", false))]),
+                &mut new,
+            );
+            assert_eq!(new, item([("refunds", refund(secret, is_kept))]));
+        }
     }
 
     #[test]

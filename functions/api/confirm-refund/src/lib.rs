@@ -44,13 +44,13 @@ pub async fn confirm_refund(app: &App, call: Call<Caller>) -> http::Result {
     let is_paid = refund.confirmations() > 0;
     let link = || link_to(&step.address, refund.units(), chain, asset, payment.mode());
     // What it spends from may lie beside the payment's own item.
-    let whole = match !is_paid && payment.has_folded() {
-        true => app.store.whole_payment(payment.id().code()).await?,
-        false => None,
-    };
+    let is_beside = !is_paid && payment.has_folded();
+    let whole = if is_beside { app.store.whole_payment(payment.id().code()).await? } else { None };
     let spent = whole.as_ref().unwrap_or(&payment);
     let psbt = || transaction::unsigned(app, &call.who.account, spent, refund, chain, &step.funding);
-    let payable = Payable { payment_link: (!is_paid).then(link), psbt: (!is_paid).then(psbt).flatten() };
+    // Of very many transfers it is not known which are the oldest: two transactions must not be able to pay one refund.
+    let is_known = !is_paid && !spent.has_folded();
+    let payable = Payable { payment_link: (!is_paid).then(link), psbt: is_known.then(psbt).flatten() };
     Reply::ok(&OneRefund::new(&payment, refund, payable, call.at))
 }
 

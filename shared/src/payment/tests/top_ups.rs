@@ -127,6 +127,28 @@ fn r36_what_a_quote_asked_for_is_the_payers() {
     assert_eq!((state(&own, 1), state(&later, 1)), (Own, Own));
 }
 
+/// Whoever has the pay link can ask for quotes, and whoever knows the address can send dust.
+#[test]
+fn r36_exactly_what_was_proposed_is_the_merchants_whatever_strangers_do() {
+    let quoted = swept().apply(Event::Choose(offer("ETH", 2_500)), at(SWEPT + 600)).unwrap();
+    assert_eq!(state(&sent(&quoted, 1, 10, SWEPT + 660), 1), Own, "the quote is for 2");
+    let dusty = (10..30).fold(swept(), |payment, number| sent(&payment, number, 1, SWEPT + 30));
+    let topped = sent(&dusty, 1, 10, SWEPT + 60);
+    assert_eq!((state(&topped, 1), state(&topped, 10)), (Own, Counted));
+}
+
+#[test]
+fn r36_b5_what_a_quote_asked_for_stays_the_payers_when_the_quote_is_forgotten() {
+    let quoted = swept().apply(Event::Choose(offer("ETH", 2_500)), at(SWEPT + 600)).unwrap();
+    let part = sent(&quoted, 1, 1, SWEPT + 660);
+    assert_eq!(state(&part, 1), Counted);
+    let often = (0..120).fold(part.clone(), |payment, n| {
+        payment.apply(Event::Choose(offer("ETH", 500 + 10 * n)), at(SWEPT + 700 + 20 * n)).unwrap()
+    });
+    assert!(often.quotes().iter().all(|quote| quote.issued_at != at(SWEPT + 600)), "it is forgotten");
+    assert_eq!((state(&often, 1), often.received()), (Counted, part.received()));
+}
+
 fn arb_sent() -> impl Strategy<Value = Vec<Report>> {
     let one = (0..5_u32, 0..5_u64, 0..400_u64, 1..=REQUIRED, any::<bool>());
     prop::collection::vec(one, 0..10).prop_map(|all| {
