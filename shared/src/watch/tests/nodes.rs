@@ -173,6 +173,34 @@ async fn r37_what_counted_as_final_stays_when_a_node_calls_less_final() {
     }
 }
 
+/// A block whose hash is not kept any more is asked for by its height, and another node behind the address may answer.
+#[tokio::test]
+async fn r37_one_answer_that_denies_an_old_block_takes_nothing_back() {
+    let (mut world, payer) = World::with_payment().await;
+    // The second has no rate, so that its block stays open.
+    let token = crate::watch::tests::chain::Paid { coin: "USDC", ..payer.pays(2, 1_000) };
+    let height = world.node.mine(vec![payer.pays(1, FULL), token]).number;
+    world.node.mine_empty(150);
+    world.catch_up().await;
+    let payment = world.payment(&payer).await;
+    assert_eq!((payment.recorded_status(), world.cursor().await.hash_at(height)), (Status::Paid, None));
+    for denying in [1, 2, 1] {
+        *world.node.fault.borrow_mut() = Fault::Denies(height, height);
+        for _ in 0..denying {
+            assert_eq!(world.cold_run().await.lost, 0);
+            assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+        }
+        *world.node.fault.borrow_mut() = Fault::None;
+        world.cold_run().await;
+    }
+    *world.node.fault.borrow_mut() = Fault::Denies(height, height);
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        lost.push(world.cold_run().await.lost);
+    }
+    assert_eq!(lost, [0, 0, 2], "several runs in a row are believed");
+}
+
 /// The tip is one node's and the block below it another's.
 #[tokio::test]
 async fn r37_answers_that_do_not_fit_together_are_no_fork() {
