@@ -4,7 +4,7 @@
 //! A chain does not tell a top-up from a payment, so that the match is narrow: the chain's own coin, to that address, not
 //! more than is left of what was proposed, within seven days; and never what a quote asked the payer for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Payment, Progress, Quotes, Refusal, Transfer, TransferId};
 use crate::chain::CoinId;
@@ -31,6 +31,9 @@ const LEAST_PART: u128 = 16;
 /// Transfers noted for a proposal: the first by time. Nobody sends gas in more parts than fit.
 const ANSWERS: usize = 16;
 
+/// Transfers kept as what a forgotten quote asked for: more than a payer makes in a week.
+const ASKED_FOR: usize = 64;
+
 /// A proposal, and what came that may answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopUp {
@@ -44,6 +47,8 @@ pub(crate) struct TopUp {
     pub(crate) at: Timestamp,
     /// What came since, by transfer. What a re-organisation took keeps its place: it may come back.
     pub(crate) answers: BTreeMap<TransferId, Answer>,
+    /// Transfers that a quote asked the payer for, which may be forgotten since.
+    pub(crate) asked_for: BTreeSet<TransferId>,
 }
 
 /// A transfer that may answer a proposal.
@@ -53,8 +58,6 @@ pub(crate) struct Answer {
     /// The later of its block's time and its first report: it was sent before that.
     pub(crate) there_by: Timestamp,
     pub(crate) units: Units,
-    /// Whether a quote that may be forgotten since asked the payer for it.
-    pub(crate) asked_for: bool,
 }
 
 impl TopUp {
@@ -88,10 +91,10 @@ impl TopUp {
 
     /// Whether a quote asked the payer for it. What is exactly the sum that was proposed is hardly a payer's by chance: only
     /// a quote of that very sum makes it so, and not one that merely holds, which whoever has the pay link can ask for.
-    fn is_asked_for(&self, answer: Answer, quotes: &Quotes) -> bool {
-        let Answer { first_seen, there_by, units, asked_for } = answer;
+    fn is_asked_for(&self, id: &TransferId, answer: Answer, quotes: &Quotes) -> bool {
+        let Answer { first_seen, there_by, units } = answer;
         let exactly = units == self.units;
-        asked_for
+        self.asked_for.contains(id)
             || quotes.asked_exactly(&self.coin, units, there_by)
             || (!exactly && quotes.held_between(&self.coin, first_seen, there_by))
     }
@@ -100,7 +103,7 @@ impl TopUp {
     fn covers(&self, id: &TransferId, quotes: &Quotes) -> bool {
         let mut left = self.units;
         for (other, answer) in self.in_order() {
-            if self.is_asked_for(answer, quotes) || answer.units > left {
+            if self.is_asked_for(other, answer, quotes) || answer.units > left {
                 continue;
             }
             if other == id {
@@ -131,7 +134,14 @@ impl Payment {
         if !self.owns_address(&address) {
             return Err(Refusal::NotAnAddressOfIts);
         }
-        let new = TopUp { coin, address, units, at: self.local(now), answers: BTreeMap::new() };
+        let new = TopUp {
+            coin,
+            address,
+            units,
+            at: self.local(now),
+            answers: BTreeMap::new(),
+            asked_for: BTreeSet::new(),
+        };
         let top_ups = &mut self.progress.top_ups;
         if top_ups.iter().any(|known| known.is_repeated_by(&new)) {
             return Ok(());
@@ -158,13 +168,12 @@ impl Payment {
         let first_seen = transfer.first_seen().unwrap_or_default();
         let in_block = transfer.first_block().map(|block| block.time);
         let there_by = in_block.max(transfer.reported_at()).unwrap_or(first_seen);
-        let answer = Answer { first_seen, there_by, units: transfer.movement().units, asked_for: false };
+        let answer = Answer { first_seen, there_by, units: transfer.movement().units };
         let newest = self.progress.top_ups.iter().rposition(|top_up| top_up.precedes(transfer, first_seen));
         for (place, top_up) in self.progress.top_ups.iter_mut().enumerate() {
-            let known = top_up.answers.remove(id);
+            top_up.answers.remove(id);
             if Some(place) == newest && top_up.may_be(answer.units) {
-                let asked_for = known.is_some_and(|known| known.asked_for && known.units == answer.units);
-                top_up.note(id.clone(), Answer { asked_for, ..answer });
+                top_up.note(id.clone(), answer);
             }
         }
     }
@@ -173,13 +182,14 @@ impl Payment {
     pub(super) fn keep_what_was_asked_for(&mut self) {
         let Progress { top_ups, quotes, .. } = &mut self.progress;
         for top_up in top_ups {
-            let asked = |answer: Answer| top_up.is_asked_for(answer, quotes);
-            let answers: BTreeMap<TransferId, Answer> = top_up
-                .answers
-                .iter()
-                .map(|(id, answer)| (id.clone(), Answer { asked_for: asked(*answer), ..*answer }))
-                .collect();
-            top_up.answers = answers;
+            let asked = |(id, answer): &(&TransferId, &Answer)| top_up.is_asked_for(id, **answer, quotes);
+            let asked: Vec<TransferId> =
+                top_up.answers.iter().filter(asked).map(|(id, _)| id.clone()).collect();
+            for id in asked {
+                if top_up.asked_for.len() < ASKED_FOR {
+                    top_up.asked_for.insert(id);
+                }
+            }
         }
     }
 
