@@ -57,20 +57,19 @@ impl Bug {
     /// A seed whose history is known to show it, so that tests need not look for one.
     pub fn shown_by(self) -> u64 {
         match self {
-            Bug::PaymentUnguarded
-            | Bug::WriteBehind
-            | Bug::AddressUnlisted
-            | Bug::KeysByPlace
-            | Bug::RefundUnnamed => 1,
-            Bug::HeadersRemembered => 3,
-            Bug::NoLookBack => 7,
-            Bug::PayoutUnawaited => 11,
+            Bug::WriteBehind | Bug::AddressUnlisted => 1,
+            Bug::KeysByPlace => 3,
+            Bug::PaymentUnguarded => 8,
+            Bug::PayoutUnawaited => 14,
             Bug::LossUntold | Bug::SightingUnnoted => 18,
-            Bug::SweepHurries => 23,
-            Bug::CreateUnguarded => 24,
-            Bug::BlockUnnoted | Bug::OpenForgotten | Bug::CountsEarly => 45,
+            Bug::NoLookBack => 19,
+            Bug::CreateUnguarded | Bug::SweepHurries => 24,
+            Bug::RefundUnnamed => 35,
+            Bug::BlockUnnoted | Bug::OpenForgotten => 45,
             Bug::ClaimUnguarded => 47,
-            Bug::ReplacedUntold => 211,
+            Bug::CountsEarly => 85,
+            Bug::ReplacedUntold => 308,
+            Bug::HeadersRemembered => 345,
         }
     }
 

@@ -5,17 +5,23 @@ use simulation::model::{Mutant, World, check};
 use simulation::run::{run, trace};
 
 /// As many as a run of all tests has time for.
-const HISTORIES: u64 = 100;
+const HISTORIES: u64 = 200;
 
-/// In so many histories, from the seed that is known to show it, each mistake must be found.
-const BUG_HISTORIES: u64 = 300;
+/// In so many histories, from the seed that is known to show it, each mistake is looked for first.
+const BUG_HISTORIES: u64 = 100;
+
+/// In so many it must be found.
+const ALL_HISTORIES: u64 = 1_000;
 
 /// States of the small world that tests check whole.
 const STATES: usize = 200_000;
 
 #[test]
 fn r22_nothing_is_lost_or_doubled_whatever_goes_wrong() {
-    let total = run(1, HISTORIES, 2, None, false);
+    // Others each time: what a fixed choice of histories shows is known after the first run.
+    let first = u64::from(fastrand::u32(..));
+    println!("cargo simulate --histories {HISTORIES} --seed {first}");
+    let total = run(first, HISTORIES, 2, None, false);
     assert_eq!(total.histories, HISTORIES);
     assert_eq!(total.violations, []);
     assert!(total.faults > HISTORIES, "hardly anything went wrong: {total:?}");
@@ -49,7 +55,11 @@ fn a_seed_is_the_same_history_whatever_was_played_before_it() {
 #[test]
 fn every_mistake_shows_itself() {
     for bug in Bug::all() {
-        let total = run(bug.shown_by(), BUG_HISTORIES, 2, Some(*bug), true);
+        let near = run(bug.shown_by(), BUG_HISTORIES, 2, Some(*bug), true);
+        // A change of the gateway changes what a seed's history is: then others must show it.
+        let total =
+            if near.violations.is_empty() { run(1, ALL_HISTORIES, 2, Some(*bug), true) } else { near };
+        println!("{bug:?} is shown by {:?}", total.violations.first().map(|(seed, _)| seed));
         assert!(!total.violations.is_empty(), "{bug:?} was not found in {} histories", total.histories);
     }
 }

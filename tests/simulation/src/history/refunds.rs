@@ -19,6 +19,9 @@ const STEPS: std::ops::Range<usize> = 6..13;
 /// What is due for another payment.
 const OTHER_DUE: u64 = 10_000;
 
+/// In one of so many confirmations another merchant is faster.
+const OVERTAKEN: u8 = 4;
+
 /// Runs of a watcher after which what was sent is known, or the weather is too bad.
 const RUNS: usize = 2;
 
@@ -220,9 +223,27 @@ impl Stage<'_> {
                 self.start(merchant, Box::pin(refund::withdraw(world, merchant, order, coin, Some(link))));
             }
             Some(link) if !link.claimed => self.start(payer, Box::pin(refund::claim(world, payer, link))),
+            Some(link) if !link.confirmed && self.random.u8(0..OVERTAKEN) == 0 => self.overtake(link),
             Some(link) if !link.confirmed => self.confirm(link),
             Some(link) => self.go_on_with(&link),
         }
+    }
+
+    /// While a merchant confirms a refund, another one takes it back and asks for a smaller one to the same address.
+    fn overtake(&mut self, link: Link) {
+        let (world, [one, other]) = (self.world.clone(), MERCHANTS);
+        let (order, coin) = (link.order.clone(), link.coin);
+        let withdraw = refund::withdraw(world.clone(), other, order.clone(), coin, None);
+        self.complete(other, Box::pin(withdraw));
+        let units = Some(self.kind.round_sum(coin) / 2);
+        let ask = refund::request(world.clone(), other, order, coin, units, link.address.clone());
+        self.complete(other, Box::pin(ask));
+        let links = world.links.borrow().clone();
+        let newer = links.into_iter().find(|newer| newer.order.code == link.order.code && newer.coin == coin);
+        if let Some(newer) = newer {
+            self.complete(PAYERS[0], Box::pin(refund::claim(world.clone(), PAYERS[0], newer)));
+        }
+        self.complete(one, Box::pin(refund::confirm(world, one, link, None)));
     }
 
     /// A coin in which something came.
