@@ -377,7 +377,8 @@ impl<'a, S: Source> Run<'a, S> {
             found.truncate(before);
         }
         self.reached.set(cursor.height);
-        cursor.note_finalized(self.finalized);
+        // A final block above the tip is another node's, which may stand on another branch.
+        cursor.note_finalized(self.finalized.filter(|height| *height <= self.tip.number));
         if !found.is_empty() {
             // What is left of a block that is told in parts lies in a block that is told.
             let heights = found.iter().map(|block| block.height).chain(untold.iter().copied());

@@ -95,9 +95,12 @@ impl Cursor {
         self.caught_up.retain(|(_, scanned)| *scanned <= height);
     }
 
-    /// Keeps in mind what is final, as far as it was scanned.
+    /// Keeps in mind what is final, as far as it was scanned: of a block that nobody read here it is not known which one a
+    /// node means, and so another branch cannot be held against it.
     pub(super) fn note_finalized(&mut self, finalized: Option<u64>) {
-        self.finalized = self.finalized.max(finalized.map(|height| height.min(self.height)));
+        let is_read = |height: &u64| self.began.is_none_or(|began| *height > began);
+        let read = finalized.map(|height| height.min(self.height)).filter(is_read);
+        self.finalized = self.finalized.max(read);
         self.thin_out();
     }
 

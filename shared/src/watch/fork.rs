@@ -65,6 +65,10 @@ impl<S: Source> Run<'_, S> {
     /// Finds the highest block that is ours and the node's. One question when nothing happened.
     pub(super) async fn fork(&self, cursor: &Cursor) -> Result<Fork, WatchError> {
         if cursor.is_jump() && self.tip.number < cursor.height {
+            // What was final before it jumped is above this tip: the node has not seen that.
+            if cursor.finalized.is_some_and(|finalized| self.tip.number < finalized) {
+                return Ok(Fork::NodeBehind);
+            }
             // It has scanned nothing: it jumped to whatever tip a node spoke of.
             return Ok(Fork::BelowStart(self.tip.number));
         }
@@ -190,9 +194,10 @@ impl<S: Source> Run<'_, S> {
     }
 
     /// A cursor that lately began, or jumped to a tip with nobody to watch for, has scanned nothing below: it begins
-    /// again there.
+    /// again there, but not below what was final.
     pub(super) async fn begin_lower(&self, cursor: &mut Cursor, lowest: u64) -> Result<bool, WatchError> {
-        let below = self.watcher.source.header(lowest.saturating_sub(START_BACK)).await?;
+        let from = lowest.saturating_sub(START_BACK).max(cursor.finalized.unwrap_or(0));
+        let below = self.watcher.source.header(from).await?;
         if let Some(header) = below {
             cursor.restart(&header);
         }

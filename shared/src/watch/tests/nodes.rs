@@ -116,6 +116,43 @@ async fn r37_a_fork_above_the_final_block_is_followed_at_once() {
     assert_eq!(states(&world.payment(&payer).await), [TransferState::Lost]);
 }
 
+/// What a node calls final says nothing of blocks that nobody read here: one run by a node on a branch of its own must not
+/// make the whole chain a foreign one.
+#[tokio::test]
+async fn r37_a_cursor_that_has_read_nothing_holds_nothing_final_against_a_node() {
+    let mut world = World::unwatched().await;
+    world.catch_up().await;
+    world.node.finalized.set(Some(world.node.best().number - 12));
+    let payer = world.payer(1, Cents(10_000)).await;
+    world.run().await;
+    let [ours, theirs] = branch(&world, 30, 25);
+    run_on(&mut world, theirs).await;
+    world.node.go_back_to(ours);
+    world.node.mine(vec![payer.pays(1, FULL)]);
+    world.node.mine_empty(11);
+    world.catch_up().await;
+    assert_eq!(world.payment(&payer).await.recorded_status(), Status::Paid);
+}
+
+#[tokio::test]
+async fn r37_a_node_below_what_was_final_is_behind_though_the_cursor_jumped_since() {
+    let (mut world, _) = paid(30).await;
+    let finalized = world.node.best().number - 12;
+    world.node.finalized.set(Some(finalized));
+    world.run().await;
+    let mut cursor = world.cursor().await;
+    let version = cursor.version;
+    cursor.version += 1;
+    cursor.restart(&world.node.best());
+    assert!(world.store.move_cursor(&world.chain.id, version, &cursor).await.unwrap());
+    let [ours, theirs] = branch(&world, 40, 25);
+    assert!(run_on(&mut world, theirs).await.node_behind);
+    world.node.go_back_to(ours);
+    world.node.mine_empty(1);
+    assert!(world.run().await.caught_up);
+    assert_eq!(world.cursor().await.finalized, Some(finalized));
+}
+
 #[tokio::test]
 async fn r37_what_counted_as_final_stays_when_a_node_calls_less_final() {
     let (mut world, _) = World::with_payment().await;
