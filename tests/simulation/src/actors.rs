@@ -1,8 +1,9 @@
 //! What merchants, payers, reviewers, watchers and the sweep do, each through the product's own door.
 
+pub mod follow;
 pub mod refund;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
@@ -24,8 +25,9 @@ use shared::watch::{WatchList, Watcher};
 
 use self::refund::Link;
 use crate::desk::{Desk, SEATS, SWEEP, WATCHERS};
+use crate::manner::Manner;
 use crate::net::{Net, Seat};
-use crate::node::{Manner, Node};
+use crate::node::Node;
 
 /// Something that a process is doing.
 pub type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -86,6 +88,7 @@ pub struct World {
     /// Which id a key was answered with.
     answers: RefCell<BTreeMap<String, String>>,
     lists: RefCell<BTreeMap<Seat, WatchList>>,
+    followed: RefCell<BTreeMap<Seat, usize>>,
     key: String,
 }
 
@@ -112,14 +115,26 @@ impl World {
             links: RefCell::default(),
             answers: RefCell::default(),
             lists: RefCell::default(),
+            followed: RefCell::default(),
             key: desk.key.reveal().to_owned(),
         }
+    }
+
+    /// How many of a stream's changes a process took in.
+    fn followed(&self, seat: Seat) -> usize {
+        self.followed.borrow().get(&seat).copied().unwrap_or(0)
+    }
+
+    fn follow_from(&self, seat: Seat, place: usize) {
+        self.followed.borrow_mut().insert(seat, place);
     }
 
     /// A process died: what it knew is gone.
     pub fn crash(&self, seat: Seat) {
         self.lists.borrow_mut().remove(&seat);
-        self.net.lock().bugs.crash(seat);
+        let mut state = self.net.lock();
+        state.bugs.crash(seat);
+        state.end_run(seat);
     }
 
     fn call(&self, seat: Seat, method: Method, key: Option<&str>, body: &Value) -> Call<()> {
@@ -250,9 +265,11 @@ pub async fn watch(world: Rc<World>, seat: Seat, manner: Manner) -> bool {
     debug_assert!(WATCHERS.contains(&seat));
     let app = &world.apps[seat];
     let mut list = world.lists.borrow_mut().remove(&seat).unwrap_or_default();
-    let source = Node { chain: &world.chain, net: world.net.clone(), manner };
+    world.net.lock().begin_run(seat, manner.seconds());
+    let source = Node { chain: &world.chain, net: world.net.clone(), manner, seat, asked: Cell::new(0) };
     let watcher = Watcher { chain: &world.chain, source: &source, store: &app.store, clock: app.clock };
     let ran = watcher.run(&mut list).await;
+    world.net.lock().end_run(seat);
     world.net.lock().tell(|| format!("{seat}: watched a node that is {manner:?}: {ran:?}"));
     world.lists.borrow_mut().insert(seat, list);
     ran.is_ok_and(|outcome| outcome.caught_up)

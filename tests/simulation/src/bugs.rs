@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::chain::block::Header;
+use shared::moment::Timestamp;
 
+use crate::engine::Answer;
 use crate::net::{Asked, Seat};
+use crate::record::unknown;
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -46,6 +49,24 @@ pub enum Bug {
     PayoutUnawaited,
     /// What a merchant says of a refund is taken for whichever of its coin there is by then.
     RefundUnnamed,
+    /// What a run looks for is not read again when its blocks may be younger.
+    ListsOnce,
+    /// A list of a block is believed though the block's root says that it is not whole.
+    ShortListBelieved,
+    /// A block that the node refuses to tell of is taken for one that holds nothing.
+    RefusalForEmpty,
+    /// A branch that ends below ours is followed at once, whatever was final.
+    StrayFollowed,
+    /// The cursor says that what does not count yet begins a block higher.
+    OpenRises,
+    /// What a run had no time for is not left to the next one.
+    CutOffForgotten,
+    /// What another version wrote into the parts of a payment's item is not written again.
+    UnknownErased,
+    /// A payment that was paid counts for its account's volume as often as it is told.
+    VolumeUnmarked,
+    /// A change of a payment that could not be taken in is not delivered again.
+    ChangeSkipped,
 }
 
 impl Bug {
@@ -54,36 +75,23 @@ impl Bug {
         <Bug as clap::ValueEnum>::value_variants()
     }
 
-    /// A seed whose history is known to show it, so that tests need not look for one.
-    pub fn shown_by(self) -> u64 {
-        match self {
-            Bug::PaymentUnguarded
-            | Bug::WriteBehind
-            | Bug::AddressUnlisted
-            | Bug::KeysByPlace
-            | Bug::RefundUnnamed => 1,
-            Bug::HeadersRemembered => 3,
-            Bug::NoLookBack => 7,
-            Bug::PayoutUnawaited => 11,
-            Bug::LossUntold | Bug::SightingUnnoted => 18,
-            Bug::SweepHurries => 23,
-            Bug::CreateUnguarded => 24,
-            Bug::BlockUnnoted | Bug::OpenForgotten | Bug::CountsEarly => 45,
-            Bug::ClaimUnguarded => 47,
-            Bug::ReplacedUntold => 211,
-        }
-    }
-
     /// As written on the command line.
     pub fn name(self) -> String {
         clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
 
+/// A run that lasts so long tells nobody anything more.
+const CUT_OFF_SECONDS: u64 = 45;
+
 /// A mistake at work in one history.
 #[derive(Debug, Default)]
 pub struct Bugs {
     which: Option<Bug>,
+    /// When the run of each watcher began.
+    began: BTreeMap<Seat, Timestamp>,
+    /// What a run was told first that a chain has to show.
+    outlying: BTreeMap<Seat, Answer>,
     held: BTreeMap<Seat, Vec<Asked>>,
     headers: BTreeMap<u64, Header>,
 }
@@ -113,6 +121,23 @@ impl Bugs {
         self.held.remove(&seat);
     }
 
+    /// A watcher begins a run.
+    pub fn begin_run(&mut self, seat: Seat, now: Timestamp) {
+        self.outlying.remove(&seat);
+        self.began.insert(seat, now);
+    }
+
+    /// An answer as the gateway that is wrong takes it.
+    pub fn answer(&mut self, seat: Seat, asked: &Asked, answer: Answer) -> Answer {
+        match self.which {
+            Some(Bug::ListsOnce) if asked.queries_outlying() => {
+                self.outlying.entry(seat).or_insert(answer).clone()
+            }
+            Some(Bug::StrayFollowed) if asked.gets_cursor() => believing(answer),
+            _ => answer,
+        }
+    }
+
     /// A header as the watcher gets it.
     pub fn remember(&mut self, height: u64, header: Option<Header>) -> Option<Header> {
         if self.which != Some(Bug::HeadersRemembered) {
@@ -124,7 +149,7 @@ impl Bugs {
     }
 
     /// What becomes of a request by the gateway as it is wrong.
-    pub fn tamper(&mut self, seat: Seat, asked: &Asked) -> Tampered {
+    pub fn tamper(&mut self, seat: Seat, asked: &Asked, now: Timestamp) -> Tampered {
         let asked = asked.clone();
         let as_it_is = |asked| Tampered { first: Vec::new(), then: Some(asked) };
         let Some(bug) = self.which else { return as_it_is(asked) };
@@ -133,6 +158,10 @@ impl Bugs {
         }
         if swallows(bug, &asked) {
             return Tampered { first: Vec::new(), then: None };
+        }
+        let lasts = self.began.get(&seat).map_or(0, |began| now.since(*began));
+        if bug == Bug::CutOffForgotten && lasts >= CUT_OFF_SECONDS && entry_of(&asked) == Some("cursor") {
+            return as_it_is(asked.with(forget_open));
         }
         as_it_is(change(bug, asked))
     }
@@ -182,9 +211,16 @@ fn change(bug: Bug, asked: Asked) -> Asked {
         Bug::ClaimUnguarded if entry_of(&asked).is_some_and(|entry| entry.starts_with("refund-tx#")) => {
             asked.with(unguard)
         }
-        Bug::OpenForgotten if is_cursor => asked.with(|body| {
-            body["Item"].as_object_mut().map(|item| item.remove("open_from"));
+        Bug::OpenForgotten if is_cursor => asked.with(forget_open),
+        Bug::OpenRises if is_cursor && !asked.puts("Chains").is_some_and(|it| it["open_from"].is_null()) => {
+            asked.with(|body| add(&mut body["Item"]["open_from"], 1))
+        }
+        Bug::VolumeUnmarked if asked.body().contains("\"S\":\"paid#") => asked.with(|body| {
+            unguard(&mut body["TransactItems"][0]["Put"]);
         }),
+        Bug::UnknownErased if asked.puts("Payments").is_some() => {
+            asked.with(|body| unknown::erase(&mut body["Item"]))
+        }
         Bug::SweepHurries if entry_of(&asked) == Some("hour") => {
             asked.with(|body| add(&mut body["Item"]["hour"], 2 * 3_600))
         }
@@ -195,6 +231,19 @@ fn change(bug: Bug, asked: Asked) -> Asked {
         }),
         _ => asked,
     }
+}
+
+fn forget_open(body: &mut Value) {
+    body["Item"].as_object_mut().map(|item| item.remove("open_from"));
+}
+
+/// A cursor's answer by which every branch was met often before, and nothing is final.
+fn believing(answer: Answer) -> Answer {
+    let Ok(mut body) = serde_json::from_str::<Value>(&answer.body) else { return answer };
+    let Some(item) = body["Item"].as_object_mut() else { return answer };
+    item.insert("strayed".to_owned(), json!({ "N": "2" }));
+    item.remove("finalized");
+    Answer { body: body.to_string(), ..answer }
 }
 
 fn entry_of(asked: &Asked) -> Option<&str> {

@@ -9,6 +9,15 @@ use shared::moment::Timestamp;
 /// Branches kept that were the best chain before.
 const BRANCHES: usize = 2;
 
+/// Blocks that the chain has when a history begins.
+pub const FIRST_BLOCKS: u64 = 24;
+
+/// Seconds between those.
+const FIRST_APART: u64 = 12;
+
+/// Says of a block that it is on a branch of a node's own.
+const ORPHANS: u64 = 5_555;
+
 /// Outputs of transactions of this number and above were always there: they are what strangers own.
 pub const STRANGERS: u64 = 1 << 32;
 
@@ -74,6 +83,7 @@ impl Block {
 pub struct SimChain {
     blocks: Vec<Block>,
     branches: Vec<Vec<Block>>,
+    orphan: Vec<Block>,
     waiting: Vec<Tx>,
     gone: Vec<Tx>,
     forks: u64,
@@ -121,11 +131,15 @@ pub fn word(salt: u64, number: u64) -> Hash256 {
 }
 
 impl SimChain {
-    /// A chain of one block.
+    /// A chain of some blocks in which nothing moved, the last of them made at that time.
     pub fn new(began_at: Timestamp) -> SimChain {
-        let header = Header { number: 0, hash: word(0, 0), parent_hash: word(9_999, 0), timestamp: began_at };
-        let first = Block { header, txs: Vec::new(), made: 0 };
-        SimChain { blocks: vec![first], ..SimChain::default() }
+        let block = |number: u64| {
+            let parent_hash = word(if number == 0 { 9_999 } else { 0 }, number.saturating_sub(1));
+            let timestamp = began_at.minus((FIRST_BLOCKS - 1 - number) * FIRST_APART);
+            let header = Header { number, hash: word(0, number), parent_hash, timestamp };
+            Block { header, txs: Vec::new(), made: 0 }
+        };
+        SimChain { blocks: (0..FIRST_BLOCKS).map(block).collect(), ..SimChain::default() }
     }
 
     /// The highest block.
@@ -141,6 +155,32 @@ impl SimChain {
     /// The blocks of a chain that was the best before, if there was one.
     pub fn former(&self) -> &[Block] {
         self.branches.last().map_or(&self.blocks, |branch| branch)
+    }
+
+    /// The blocks of a node that stands on a branch of its own.
+    pub fn orphan(&self) -> &[Block] {
+        if self.orphan.is_empty() { &self.blocks } else { &self.orphan }
+    }
+
+    /// A node goes on alone from a block so far down, for so many blocks.
+    pub fn part(&mut self, depth: usize, own: usize, now: Timestamp) {
+        self.forks += 1;
+        let kept = self.blocks.len().saturating_sub(depth).max(1);
+        self.orphan = self.blocks[..kept].to_vec();
+        for _ in 0..own {
+            let parent = self.orphan.last().expect("the first block").header;
+            let number = parent.number + 1;
+            let timestamp = now.max(parent.timestamp.plus(1));
+            let hash = word(ORPHANS + self.forks, number);
+            let header = Header { number, hash, parent_hash: parent.hash, timestamp };
+            self.orphan.push(Block { header, txs: Vec::new(), made: self.made });
+        }
+    }
+
+    /// Whether the best chain holds money in the block of that height.
+    pub fn is_in(&self, key: &str, height: u64) -> bool {
+        let block = usize::try_from(height).ok().and_then(|height| self.blocks.get(height));
+        block.is_some_and(|block| block.paid().any(|paid| paid.key == key))
     }
 
     /// Blocks that were mined until now, on whatever branch.

@@ -19,10 +19,10 @@ use shared::store::Store;
 
 use crate::client::store;
 use crate::kind::Kind;
-use crate::net::{Net, Seat, State};
+use crate::net::{Hands, Net, Seat, State};
 use crate::wire::Wire;
 
-/// Two of the merchant's processes, two of the payers', two watchers, the sweep.
+/// Two of the merchant's processes, two of the payers', two watchers, the sweep, two that follow the streams.
 pub const MERCHANTS: [Seat; 2] = [0, 1];
 /// The payers' side.
 pub const PAYERS: [Seat; 2] = [2, 3];
@@ -32,9 +32,11 @@ pub const WATCHERS: [Seat; 2] = [4, 5];
 pub const SWEEP: Seat = 6;
 /// Sees and writes without mishaps: the stage itself.
 pub const STAGE: Seat = 7;
+/// Follow what is written of payments: one notes wallets, the other counts volume.
+pub const FOLLOWERS: [Seat; 2] = [8, 9];
 
 /// Places at the table.
-pub const SEATS: usize = 8;
+pub const SEATS: usize = 10;
 
 /// Clocks of two processes differ by twice this at most.
 pub const MOST_SKEW_SECONDS: u64 = 20;
@@ -51,6 +53,9 @@ const BEGINNING: u64 = 1_728_000_000;
 /// The day on which the merchant's key was used last, far ahead: keys are not what is tried here.
 const LONG_AGO_USED: u64 = 1_000_000;
 
+/// What an account's attributes begin with that say how much was paid in a month.
+pub const VOLUME: &str = "volume_";
+
 /// The merchant.
 pub const MERCHANT: &str = "mer_sim";
 
@@ -65,7 +70,7 @@ const LARGE: Cents = Cents(100_000);
 pub struct Desk {
     net: Net,
     database: Engine,
-    hands: [&'static AtomicU64; SEATS],
+    hands: Hands,
     stores: Vec<Store>,
     /// The merchant's key.
     pub key: ApiKey,
@@ -76,13 +81,14 @@ impl Desk {
     /// A stage of its own.
     pub fn new() -> Desk {
         let database = Engine::new();
+        let hands = std::array::from_fn(|_| &*Box::leak(Box::new(AtomicU64::new(BEGINNING))));
         let net = Net::new(State::new(
             database.clone(),
             fastrand::Rng::with_seed(0),
             crate::bugs::Bugs::default(),
             Timestamp(BEGINNING),
+            hands,
         ));
-        let hands = std::array::from_fn(|_| &*Box::leak(Box::new(AtomicU64::new(BEGINNING))));
         let stores = (0..SEATS).map(|seat| store(Wire { seat, net: net.clone() })).collect();
         let key = ApiKey::new(Mode::Live, [7; 32]);
         Desk { net, database, hands, stores, key, used: HISTORIES_A_DATABASE }
@@ -112,15 +118,22 @@ impl Desk {
 
     /// Clears the stage for a history; gives its number on this database, and its time.
     pub async fn clear(&mut self, random: fastrand::Rng, bugs: crate::bugs::Bugs) -> (u64, Timestamp) {
-        let claimed = std::mem::take(&mut self.net.lock().claimed);
+        let (claimed, wallets) = {
+            let mut state = self.net.lock();
+            (std::mem::take(&mut state.claimed), std::mem::take(&mut state.wallets))
+        };
         if self.used >= HISTORIES_A_DATABASE {
             self.used = 0;
             self.begin_database().await;
         } else {
             self.forget_addresses(&claimed);
+            for wallet in &wallets {
+                self.delete("Addresses", wallet);
+            }
+            self.forget_volume();
         }
         let now = Timestamp(BEGINNING + self.used * APART_SECONDS);
-        *self.net.lock() = State::new(self.database.clone(), random, bugs, now);
+        *self.net.lock() = State::new(self.database.clone(), random, bugs, now, self.hands);
         self.set_clocks(now, &[0; SEATS]);
         self.used += 1;
         (self.used, now)
@@ -131,7 +144,7 @@ impl Desk {
         self.database = Engine::new();
         create_tables(&self.database);
         let (random, bugs) = (fastrand::Rng::with_seed(0), crate::bugs::Bugs::default());
-        *self.net.lock() = State::new(self.database.clone(), random, bugs, Timestamp(BEGINNING));
+        *self.net.lock() = State::new(self.database.clone(), random, bugs, Timestamp(BEGINNING), self.hands);
         self.set_clocks(Timestamp(BEGINNING), &[0; SEATS]);
         self.open_account().await;
     }
@@ -164,6 +177,16 @@ impl Desk {
                 &json!({ "bucket": { "S": format!("address#{address}") }, "stamp": { "S": "-" } }),
             );
         }
+    }
+
+    /// No payment of the next history was paid before.
+    fn forget_volume(&self) {
+        let key = json!({ "account": { "S": MERCHANT } });
+        let Some(mut account) = self.net.lock().item("Accounts", &key) else { return };
+        if let Some(account) = account.as_object_mut() {
+            account.retain(|name, _| !name.starts_with(VOLUME));
+        }
+        self.put("Accounts", &account);
     }
 
     fn delete(&self, table: &str, key: &Value) {

@@ -2,6 +2,7 @@
 
 mod money;
 mod refunds;
+mod surprise;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,20 +14,38 @@ use shared::money::Cents;
 use shared::payment::Status;
 use shared::store::Cursor;
 
+use self::surprise::Surprise;
+use crate::actors::follow::{self, Delivery};
 use crate::actors::{self, Order, Task, Wish, World};
 use crate::bugs::{Bug, Bugs};
-use crate::desk::{self, Desk, MERCHANTS, MOST_SKEW_SECONDS, PAYERS, SEATS, STAGE, SWEEP, WATCHERS};
+use crate::chain::Block;
+use crate::desk::{
+    self, Desk, FOLLOWERS, MERCHANTS, MOST_SKEW_SECONDS, PAYERS, SEATS, STAGE, SWEEP, WATCHERS,
+};
 use crate::kind::Kind;
+use crate::manner::{HIGHEST_BOAST, Manner};
 use crate::net::{Net, Seat, Tally};
-use crate::node::{HIGHEST_BOAST, Manner};
 use crate::storm::Storm;
+
 use crate::verdict;
 
 /// Steps before all becomes quiet.
-const STEPS: std::ops::Range<usize> = 5..15;
+const STEPS: std::ops::Range<usize> = 8..22;
 
 /// The same where money goes back after them.
-const FEWER_STEPS: std::ops::Range<usize> = 5..11;
+const FEWER_STEPS: std::ops::Range<usize> = 6..14;
+
+/// Fewer changes than this are delivered at once.
+const BATCH: usize = 6;
+
+/// One of so many runs meets a node that parts from all others.
+const ORPHAN_IN: u8 = 14;
+
+/// Such a node's tip is less than so many blocks below ours.
+const MOST_BELOW: usize = 16;
+
+/// And has made less than so many blocks itself.
+const MOST_OWN: usize = 8;
 
 /// Polls of one process at a time: few enough that it is often in the middle of something when another goes on.
 const POLLED: usize = 14;
@@ -76,6 +95,8 @@ pub fn play(desk: &mut Desk, seed: u64, bug: Option<Bug>, traced: bool) -> Playe
         next_tx: 0,
         payouts: Vec::new(),
         gives_back: random.u8(0..3) == 0,
+        dwells: random.u8(0..4) > 0,
+        orphaned: false,
         ages: random.u8(0..8) == 0,
         random,
         hour: hour_of(now.minus(2 * HOUR_SECONDS)),
@@ -138,6 +159,10 @@ struct Stage<'a> {
     payouts: Vec<(String, String)>,
     /// Whether money goes back in the end.
     gives_back: bool,
+    /// Whether it waits until addresses are no longer new.
+    dwells: bool,
+    /// Whether a node stands on a branch of its own.
+    orphaned: bool,
     /// Whether it goes on to the end of its payments' time.
     ages: bool,
     hour: Timestamp,
@@ -168,6 +193,9 @@ impl Stage<'_> {
                 self.grow_old();
             }
             self.step();
+            if self.dwells && self.is_told() {
+                self.dwell();
+            }
         }
         if self.gives_back {
             self.give_back();
@@ -178,15 +206,31 @@ impl Stage<'_> {
         }
     }
 
+    fn is_told(&self) -> bool {
+        self.world.orders.borrow().values().any(|order| !order.told.is_empty())
+    }
+
+    /// Addresses grow so old that blocks are read once for them, and no more.
+    fn dwell(&mut self) {
+        self.dwells = false;
+        let seconds = self.random.u64(130..200);
+        self.pass(seconds);
+        self.accept_rates();
+        self.mine_one();
+        self.complete_watch();
+    }
+
     /// The chain was seen once before anything else: no coin is offered that nobody watches.
     fn begin_chain(&self) {
         let best = self.net.lock().chain.best();
-        let hash = *best.hash.0.first_chunk().expect("a hash is longer than what is kept of it");
+        let kept =
+            |block: &Block| *block.header.hash.0.first_chunk().expect("longer than what is kept of it");
+        let hashes = self.net.lock().chain.blocks().iter().map(kept).collect();
         let known_at = self.now();
         let cursor = Cursor {
             version: known_at.0,
             height: best.number,
-            hashes: vec![hash],
+            hashes,
             known_at,
             fresh_at: known_at,
             ..Cursor::default()
@@ -226,23 +270,23 @@ impl Stage<'_> {
         if !self.running.is_empty() && self.random.u8(0..10) < 4 {
             return self.go_on();
         }
-        let (known, told) = {
-            let orders = self.world.orders.borrow();
-            (!orders.is_empty(), orders.values().any(|order| !order.told.is_empty()))
-        };
+        let (known, told) = (!self.world.orders.borrow().is_empty(), self.is_told());
         let drawn = self.random.u8(0..100);
         // First there must be something to pay: little can go wrong before.
         match drawn {
             0..80 if !known => self.begin(MERCHANTS[usize::from(drawn % 2)]),
             0..70 if !told => self.begin(PAYERS[usize::from(drawn % 2)]),
             70..85 if !told => self.begin(WATCHERS[0]),
-            0..22 => self.pay(),
-            22..42 => self.mine(),
-            42..62 => self.begin(WATCHERS[usize::from(drawn.is_multiple_of(3))]),
+            0..20 => self.pay(),
+            20..23 => self.surprise_payer(),
+            23..42 => self.mine(),
+            42..59 => self.begin(WATCHERS[usize::from(drawn.is_multiple_of(3))]),
+            59..62 => self.begin(FOLLOWERS[usize::from(drawn % 2)]),
             62..70 => self.fork(),
             70..76 => self.begin(PAYERS[usize::from(drawn % 2)]),
             76..86 => self.begin(MERCHANTS[usize::from(drawn % 2)]),
-            86..91 => self.wait(),
+            86..90 => self.wait(),
+            90 => self.upgrade(),
             91..95 if self.ages => self.begin(SWEEP),
             91..98 if !self.running.is_empty() => self.crash(),
             _ => self.net.deliver_late(),
@@ -255,6 +299,17 @@ impl Stage<'_> {
         if self.kind == Kind::Bitcoin && self.random.u8(0..3) == 0 {
             self.begin(WATCHERS[0]);
         }
+    }
+
+    /// An address is given out while a run reads.
+    fn surprise_payer(&mut self) {
+        let orders: Vec<Order> =
+            self.world.orders.borrow().values().filter(|order| order.approved).cloned().collect();
+        if orders.is_empty() {
+            return self.pay();
+        }
+        let order = orders[self.random.usize(0..orders.len())].clone();
+        self.surprise(Surprise::Address(order));
     }
 
     fn wait(&mut self) {
@@ -312,8 +367,14 @@ impl Stage<'_> {
                 actors::sweep(world).await;
             }));
         }
+        if FOLLOWERS.contains(&seat) {
+            let delivery = self.delivery();
+            return Some(Box::pin(async move {
+                follow::follow(world, seat, delivery).await;
+            }));
+        }
         if WATCHERS.contains(&seat) {
-            let manner = Manner::draw(&mut self.random, self.kind);
+            let manner = self.manner();
             if manner != Manner::Honest {
                 self.net.lock().fault(|| format!("a node is {manner:?}"));
             }
@@ -324,6 +385,27 @@ impl Stage<'_> {
         let orders: Vec<Order> = self.world.orders.borrow().values().cloned().collect();
         let order = (!orders.is_empty()).then(|| orders[self.random.usize(0..orders.len())].clone());
         if MERCHANTS.contains(&seat) { self.merchant(seat, order) } else { self.payer(seat, order) }
+    }
+
+    /// Some of what was written of payments; now and then the same again.
+    fn delivery(&mut self) -> Delivery {
+        Delivery { changes: self.random.usize(1..BATCH), is_forgotten: self.random.u8(0..4) == 0 }
+    }
+
+    /// How the node behaves that a run asks: one that stands on a branch of its own is often met again.
+    fn manner(&mut self) -> Manner {
+        if self.orphaned && self.random.u8(0..3) == 0 {
+            return Manner::Orphan;
+        }
+        if self.random.u8(0..ORPHAN_IN) > 0 {
+            return Manner::draw(&mut self.random, self.kind);
+        }
+        self.orphaned = true;
+        let (below, own) = (self.random.usize(1..MOST_BELOW), self.random.usize(1..MOST_OWN));
+        let mut state = self.net.lock();
+        let now = state.now;
+        state.chain.part(below + own, own, now);
+        Manner::Orphan
     }
 
     fn merchant(&mut self, seat: Seat, order: Option<Order>) -> Option<Task> {
@@ -454,6 +536,10 @@ impl Stage<'_> {
             self.settle();
             self.leave_idle_hours();
             finish(actors::sweep(self.world.clone()));
+        }
+        for seat in FOLLOWERS {
+            let delivery = Delivery { changes: usize::MAX, is_forgotten: false };
+            let _none_left = finish(follow::follow(self.world.clone(), seat, delivery));
         }
         verdict::judge(&self.world, self.now());
     }

@@ -10,7 +10,7 @@ use clap::Parser;
 use serde_json::json;
 use simulation::bugs::Bug;
 use simulation::model::{self, Mutant};
-use simulation::run::{run, trace};
+use simulation::run::{fresh_seed, run, trace};
 
 /// Violations printed in full.
 const SHOWN: usize = 10;
@@ -31,8 +31,8 @@ struct Arguments {
     /// How many histories.
     #[arg(long, default_value_t = 1_000)]
     histories: u64,
-    /// The seed of the first; each further one has the next number.
-    #[arg(long, default_value_t = 1)]
+    /// The seed of the first; each further one has the next number. Another one each time, unless it is named.
+    #[arg(long, default_value_t = fresh_seed())]
     seed: u64,
     /// Threads.
     #[arg(long, default_value_t = 2)]
@@ -110,7 +110,7 @@ fn find_bugs(arguments: &Arguments) -> ExitCode {
             println!("{:<18} MISSED in {} histories", bug.name(), total.histories);
         }
     }
-    println!("{}", json!({ "bugs": Bug::all().len(), "missed": missed }));
+    println!("{}", json!({ "bugs": Bug::all().len(), "missed": missed, "seed": arguments.seed }));
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -13,8 +14,10 @@ use shared::payment::Status;
 
 use crate::bugs::Bugs;
 use crate::chain::SimChain;
+use crate::covered::Covered;
+use crate::desk::{SEATS, STAGE};
 use crate::engine::{Answer, Engine};
-use crate::record::Record;
+use crate::record::{Record, Surroundings};
 use crate::storm::{Mishap, Storm};
 
 /// An index is behind its table by less than this; the sweep allows for ten minutes.
@@ -40,6 +43,11 @@ impl Asked {
         Asked { operation: operation.to_owned(), body: body.to_owned(), document }
     }
 
+    /// Whether it writes several items, or none.
+    fn is_transaction(&self) -> bool {
+        self.operation == "TransactWriteItems"
+    }
+
     /// Whether it changes anything.
     pub fn is_write(&self) -> bool {
         !self.document.is_null()
@@ -49,6 +57,29 @@ impl Asked {
     pub fn puts(&self, table: &str) -> Option<&Value> {
         let into = self.operation == "PutItem" && self.document["TableName"] == table;
         into.then(|| &self.document["Item"])
+    }
+
+    /// Every item that it puts into a table, alone or with others.
+    pub fn all_puts(&self, table: &str) -> Vec<&Value> {
+        let others = self.document["TransactItems"].as_array().into_iter().flatten().map(|item| &item["Put"]);
+        let puts = others.filter(|put| put["TableName"] == table).map(|put| &put["Item"]);
+        self.puts(table).into_iter().chain(puts).collect()
+    }
+
+    /// Whether it changes an item of a table, and which.
+    pub fn updates(&self, table: &str) -> Option<&Value> {
+        let into = self.operation == "UpdateItem" && self.document["TableName"] == table;
+        into.then(|| &self.document["Key"])
+    }
+
+    /// Whether it asks for a chain's cursor.
+    pub fn gets_cursor(&self) -> bool {
+        self.operation == "GetItem" && self.body.contains("\"entry\":{\"S\":\"cursor\"}")
+    }
+
+    /// Whether it asks for what a chain has still to show.
+    pub fn queries_outlying(&self) -> bool {
+        self.operation == "Query" && self.body.contains("\"S\":\"outside#\"")
     }
 
     /// The request's text.
@@ -146,12 +177,40 @@ pub struct State {
     pub now: Timestamp,
     /// Every address that anybody claimed.
     pub claimed: Vec<String>,
+    /// Every wallet that was noted.
+    pub wallets: Vec<Value>,
+    /// Everything that was written of payments, as streams tell it.
+    pub stream: Vec<Value>,
     began_at: Timestamp,
+    hands: Hands,
     tips: Vec<(Timestamp, u64)>,
     late: Vec<(Seat, Asked)>,
     newest: BTreeMap<String, Value>,
     former: BTreeMap<String, Value>,
+    /// What runs of watchers that are under way are like.
+    runs: BTreeMap<Seat, Running>,
+    /// What was noted of blocks and lies below a cursor.
+    pub covered: Covered,
+    /// Whether a node that waits is to wait on.
+    pub holds: bool,
+    /// Whether one does.
+    pub is_held: bool,
 }
+
+/// The hands of all processes' clocks.
+pub type Hands = [&'static AtomicU64; SEATS];
+
+/// A watcher's run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    /// Seconds that each request takes.
+    seconds: u64,
+    /// Whether its node stands on a branch of its own below ours, and is not to be believed yet.
+    is_behind: bool,
+}
+
+/// Runs in a row that must meet a branch below ours before it is followed.
+const STRAY_RUNS: u64 = 3;
 
 /// A shared hold on it.
 #[derive(Clone, Debug)]
@@ -159,7 +218,7 @@ pub struct Net(Arc<Mutex<State>>);
 
 impl State {
     /// A world without anybody, at a moment.
-    pub fn new(database: Engine, random: Rng, bugs: Bugs, now: Timestamp) -> State {
+    pub fn new(database: Engine, random: Rng, bugs: Bugs, now: Timestamp, hands: Hands) -> State {
         State {
             database,
             random,
@@ -170,12 +229,55 @@ impl State {
             journal: Journal::default(),
             now,
             claimed: Vec::new(),
+            wallets: Vec::new(),
+            stream: Vec::new(),
             began_at: now,
+            hands,
             tips: Vec::new(),
             late: Vec::new(),
             newest: BTreeMap::new(),
             former: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            covered: Covered::default(),
+            holds: false,
+            is_held: false,
         }
+    }
+
+    /// Time passes by every clock.
+    pub fn pass(&mut self, seconds: u64) {
+        self.now = self.now.plus(seconds);
+        for hand in self.hands {
+            hand.fetch_add(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// A watcher begins a run, in which each request takes so many seconds.
+    pub fn begin_run(&mut self, seat: Seat, seconds: u64) {
+        self.runs.insert(seat, Running { seconds, is_behind: false });
+        self.bugs.begin_run(seat, self.now);
+        self.covered.begin_run(seat);
+    }
+
+    /// A run ended, whatever it came to.
+    pub fn end_run(&mut self, seat: Seat) {
+        self.runs.remove(&seat);
+    }
+
+    /// A run was told the tip of a node that stands on a branch of its own.
+    pub fn meet_orphan(&mut self, seat: Seat, tip: u64) {
+        let is_behind = self.cursor("height").is_some_and(|ours| tip < ours)
+            && self.cursor("strayed").unwrap_or(0) + 1 < STRAY_RUNS;
+        if let Some(run) = self.runs.get_mut(&seat) {
+            run.is_behind = is_behind;
+        }
+    }
+
+    /// A number of the cursor as it was written last.
+    fn cursor(&self, name: &str) -> Option<u64> {
+        let cursor =
+            self.newest.iter().find(|(key, _)| key.ends_with("/\"cursor\"")).map(|(_, item)| item)?;
+        cursor[name]["N"].as_str()?.parse().ok()
     }
 
     /// Notes what happened, if somebody wants to read it.
@@ -239,10 +341,20 @@ impl State {
 
     fn receive(&mut self, seat: Seat, asked: &Asked) -> Received {
         self.journal.requests += 1;
+        let seconds = self.runs.get(&seat).map_or(0, |run| run.seconds);
+        if seconds > 0 {
+            self.pass(seconds);
+        }
         let Some(mishap) = self.storm.strike(&mut self.random, asked.is_write()) else {
             return Received::Answer(self.perform(seat, asked));
         };
-        if mishap == Mishap::Stale && !asked.may_be_stale() {
+        let is_kept_out = match mishap {
+            Mishap::Stale => !asked.may_be_stale(),
+            // It would be tried again after a pause, and no time passes here.
+            Mishap::Throttled => asked.is_transaction(),
+            Mishap::Lost | Mishap::AnswerLost | Mishap::Late | Mishap::Repeated => false,
+        };
+        if is_kept_out {
             return Received::Answer(self.perform(seat, asked));
         }
         self.fault(|| format!("{mishap:?} for {seat}: {} {:.160}", asked.operation, asked.body));
@@ -266,14 +378,15 @@ impl State {
     }
 
     fn perform(&mut self, seat: Seat, asked: &Asked) -> Answer {
-        let tampered = self.bugs.tamper(seat, asked);
+        let tampered = self.bugs.tamper(seat, asked, self.now);
         for held in tampered.first {
             self.do_it(seat, &held);
         }
-        match tampered.then {
+        let answer = match tampered.then {
             Some(asked) => self.do_it(seat, &asked),
             None => Answer { status: 200, body: "{}".to_owned() },
-        }
+        };
+        self.bugs.answer(seat, asked, answer)
     }
 
     fn do_it(&mut self, seat: Seat, asked: &Asked) -> Answer {
@@ -285,28 +398,61 @@ impl State {
             )
         });
         if asked.is_write() && answer.status == 200 {
-            self.note_write(asked);
+            self.note_write(seat, asked);
         }
         answer
     }
 
-    fn note_write(&mut self, asked: &Asked) {
-        if let Some(item) = asked.puts("Payments") {
-            let found = self.record.write(item, &self.chain, self.now);
-            for violation in found {
+    fn note_write(&mut self, seat: Seat, asked: &Asked) {
+        let is_behind = self.runs.get(&seat).is_some_and(|run| run.is_behind);
+        for item in asked.all_puts("Payments") {
+            let finalized = self.cursor("finalized");
+            let around = Surroundings { chain: &self.chain, now: self.now, finalized, is_behind };
+            for violation in self.record.write(item, &around) {
                 self.violation(violation);
             }
+            let sequence = self.stream.len().to_string();
+            let keys = json!({ "code": item["code"] });
+            let change = json!({ "SequenceNumber": sequence, "Keys": keys, "NewImage": item });
+            self.stream.push(json!({ "dynamodb": change }));
+        }
+        if let Some(key) = asked.updates("Addresses").filter(|key| !self.wallets.contains(key)) {
+            self.wallets.push(key.clone());
         }
         if let Some(item) = asked.puts("Addresses") {
             let claimed = item["bucket"]["S"].as_str().and_then(|bucket| bucket.strip_prefix("address#"));
             self.claimed.extend(claimed.map(str::to_owned));
         }
+        // What is noted already is noted again by a run that is told so.
+        if let Some(item) = asked.updates("Chains").and_then(|key| self.newest.get(&entry(key))) {
+            self.covered.note(seat, item);
+        }
         if let Some(item) = asked.puts("Chains") {
             let key = entry(item);
+            self.covered.note(seat, item);
+            if key.ends_with("/\"cursor\"") {
+                for violation in self.covered.move_cursor(seat, item, &self.record) {
+                    self.violation(violation);
+                }
+            }
             if let Some(former) = self.newest.insert(key.clone(), item.clone()) {
                 self.former.insert(key, former);
             }
         }
+    }
+
+    /// An item as it is.
+    pub fn item(&self, table: &str, key: &Value) -> Option<Value> {
+        let body = json!({ "TableName": table, "Key": key });
+        let answer = self.database.ask("GetItem", &body.to_string());
+        let mut answer = serde_json::from_str::<Value>(&answer.body).ok()?;
+        Some(answer["Item"].take()).filter(|item| !item.is_null())
+    }
+
+    /// Another version writes an item, with nothing in its way.
+    pub fn put(&mut self, table: &str, item: &Value) {
+        let body = json!({ "TableName": table, "Item": item });
+        self.do_it(STAGE, &Asked::new("PutItem", &body.to_string()));
     }
 
     /// Whether an index must have a payment's item by now.
@@ -369,13 +515,40 @@ impl Net {
         let late = std::mem::take(&mut self.lock().late);
         for (seat, asked) in late {
             self.lock().tell(|| format!("late write of {seat}"));
+            // What its writer is about by now says nothing of it.
+            self.lock().end_run(seat);
             self.perform(seat, &asked);
         }
+    }
+
+    /// A node waits as long as somebody wants it to.
+    pub fn hold(&self) -> Hold<'_> {
+        Hold { net: self }
     }
 
     /// Waits while others go on, or not.
     pub fn delay(&self) -> Delay<'_> {
         Delay { net: self, waited: false }
+    }
+}
+
+/// Waits until nobody wants that any more.
+#[derive(Debug)]
+pub struct Hold<'a> {
+    net: &'a Net,
+}
+
+impl Future for Hold<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.net.lock();
+        state.is_held = state.holds;
+        if !state.holds {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

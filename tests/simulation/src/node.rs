@@ -1,6 +1,8 @@
-//! The node of a chain, which may lag, boast, contradict itself, stand on another branch or say nothing.
+//! The node of a chain, which may lag, boast, contradict itself, stand on another branch, refuse or say nothing.
 
-use fastrand::Rng;
+use std::cell::Cell;
+use std::time::Duration;
+
 use shared::chain::Chain;
 use shared::chain::block::{
     Found, Hash256, Header, MAX_INPUTS, Mempool, Movement, Origin, OutPoint, Payout, ScannedBlock, Spent,
@@ -13,50 +15,14 @@ use shared::watch::{Source, WatchList};
 use crate::bugs::Bug;
 use crate::chain::{Block, Tx};
 use crate::kind::{self, Kind};
-use crate::net::{Net, State};
-
-/// A tip is boasted of less far above the chain than this.
-pub const HIGHEST_BOAST: u64 = 20;
+use crate::manner::Manner;
+use crate::net::{Net, Seat, State};
 
 /// How many blocks the chain has above its highest final one, itself included: no fork is that deep.
 const FINAL_BELOW: u64 = 12;
 
-/// How a node behaves during one run of a watcher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// As it should.
-    Honest,
-    /// It knows this many blocks less.
-    Lags(u64),
-    /// It stands on the branch that was the best chain before.
-    Former,
-    /// It has no blocks by height.
-    NoHeaders,
-    /// It has the tip and cannot read it.
-    NoTipBlock,
-    /// The tip's block does not follow from the one before it.
-    WrongParent,
-    /// It speaks of a tip this much higher than any block there is.
-    Boasts(u64),
-    /// It was started anew and does not know what waits for a block.
-    Restarted,
-}
-
-impl Manner {
-    /// How a node behaves this time.
-    pub fn draw(random: &mut Rng, kind: Kind) -> Manner {
-        match random.u8(0..24) {
-            0 | 1 => Manner::Lags(random.u64(1..6)),
-            2 | 3 => Manner::Former,
-            4 => Manner::NoHeaders,
-            5 => Manner::NoTipBlock,
-            6 => Manner::WrongParent,
-            7 => Manner::Boasts(random.u64(1..HIGHEST_BOAST)),
-            8 if kind == Kind::Bitcoin => Manner::Restarted,
-            _ => Manner::Honest,
-        }
-    }
-}
+/// How long a node that was asked too much wants to be left alone.
+const PAUSE: Duration = Duration::from_secs(45);
 
 /// A node, asked by one run.
 #[derive(Debug)]
@@ -67,6 +33,10 @@ pub struct Node<'a> {
     pub net: Net,
     /// How it behaves.
     pub manner: Manner,
+    /// Who asks.
+    pub seat: Seat,
+    /// Questions until now.
+    pub asked: Cell<u64>,
 }
 
 impl Node<'_> {
@@ -74,14 +44,27 @@ impl Node<'_> {
         self.net.delay().await;
         let answered = {
             let mut state = self.net.lock();
-            if state.is_mute() { Err(RpcError::Status(503)) } else { Ok(answer(&state, self.known(&state))) }
+            self.asked.set(self.asked.get() + 1);
+            state.pass(self.manner.seconds());
+            if state.is_mute() {
+                Err(RpcError::Status(503))
+            } else if matches!(self.manner, Manner::Paced(allowed) if self.asked.get() > allowed) {
+                Err(RpcError::Paused(PAUSE))
+            } else {
+                Ok(answer(&state, self.known(&state)))
+            }
         };
         self.net.delay().await;
         answered
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "all others stand on the best chain")]
     fn known<'s>(&self, state: &'s State) -> &'s [Block] {
-        let blocks = if self.manner == Manner::Former { state.chain.former() } else { state.chain.blocks() };
+        let blocks = match self.manner {
+            Manner::Former => state.chain.former(),
+            Manner::Orphan => state.chain.orphan(),
+            _ => state.chain.blocks(),
+        };
         let behind = if let Manner::Lags(behind) = self.manner { behind } else { 0 };
         let behind = usize::try_from(behind).unwrap_or(usize::MAX);
         &blocks[..blocks.len().saturating_sub(behind).max(1)]
@@ -128,6 +111,44 @@ impl Node<'_> {
         payouts.collect()
     }
 
+    /// What it says that a block holds.
+    fn tell(
+        &self,
+        state: &State,
+        blocks: &[Block],
+        height: u64,
+        list: &WatchList,
+    ) -> Result<ScannedBlock<Code>, RpcError> {
+        let block = at(blocks, height).ok_or(RpcError::Missing(height))?;
+        let mut header = block.header;
+        let is_tip = height + 1 == u64::try_from(blocks.len()).unwrap_or(0);
+        if is_tip && self.manner == Manner::NoTipBlock {
+            return Err(RpcError::Missing(height));
+        }
+        if is_tip && self.manner == Manner::WrongParent {
+            header.parent_hash = Hash256([0xaa; 32]);
+        }
+        let mut txs: Vec<&Tx> = block.txs.iter().collect();
+        // Not whole, as its root tells whoever looks.
+        if self.manner == Manner::Short && height.is_multiple_of(2) && txs.pop().is_some() {
+            let is_believed = state.bugs.which() == Some(Bug::ShortListBelieved);
+            if !is_believed {
+                return Err(RpcError::Contradicts { number: height, what: "its list is not whole" });
+            }
+        }
+        Ok(self.holds(state, header, &txs, list))
+    }
+
+    fn holds(&self, state: &State, header: Header, txs: &[&Tx], list: &WatchList) -> ScannedBlock<Code> {
+        ScannedBlock {
+            header,
+            found: self.found(txs, header.number, list, state.bugs.which()),
+            unreadable: Vec::new(),
+            spent: Node::spent(txs, list),
+            payouts: self.payouts(txs, list),
+        }
+    }
+
     fn spent(txs: &[&Tx], list: &WatchList) -> Vec<Spent> {
         let spends =
             txs.iter().flat_map(|tx| tx.spends.iter().map(move |output| (*tx, kind::outpoint(output))));
@@ -149,7 +170,12 @@ impl Source for Node<'_> {
             Header { number: tip.number + boast, hash, ..tip }
         });
         let tip = tip.await?;
-        self.net.lock().note_tip(tip.number);
+        let mut state = self.net.lock();
+        state.note_tip(tip.number);
+        if self.manner == Manner::Orphan {
+            state.meet_orphan(self.seat, tip.number);
+        }
+        drop(state);
         Ok(tip)
     }
 
@@ -162,30 +188,30 @@ impl Source for Node<'_> {
     }
 
     async fn finalized(&self) -> Result<Option<u64>, RpcError> {
-        self.ask(|_, blocks| Some(u64::try_from(blocks.len()).unwrap_or(0).saturating_sub(FINAL_BELOW))).await
+        // Behind one address there may be several nodes: this question sometimes gets to another one.
+        let is_other = self.manner == Manner::Orphan && self.asked.get().is_multiple_of(2);
+        self.ask(|state, blocks| {
+            let blocks = if is_other { state.chain.blocks() } else { blocks };
+            Some(u64::try_from(blocks.len()).unwrap_or(0).saturating_sub(FINAL_BELOW))
+        })
+        .await
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {
-        self.ask(|state, blocks| {
-            let block = at(blocks, height).ok_or(RpcError::Missing(height))?;
-            let mut header = block.header;
-            let is_tip = height + 1 == u64::try_from(blocks.len()).unwrap_or(0);
-            if is_tip && self.manner == Manner::NoTipBlock {
-                return Err(RpcError::Missing(height));
+        if self.manner == Manner::Waits {
+            self.net.hold().await;
+        }
+        let scanned = self.ask(|state, blocks| self.tell(state, blocks, height, list)).await;
+        let bug = self.net.lock().bugs.which();
+        match scanned {
+            Err(RpcError::Paused(_)) if bug == Some(Bug::RefusalForEmpty) => {
+                let state = self.net.lock();
+                let header = at(self.known(&state), height).ok_or(RpcError::Missing(height))?.header;
+                Ok(self.holds(&state, header, &[], list))
             }
-            if is_tip && self.manner == Manner::WrongParent {
-                header.parent_hash = Hash256([0xaa; 32]);
-            }
-            let txs: Vec<&Tx> = block.txs.iter().collect();
-            Ok(ScannedBlock {
-                header,
-                found: self.found(&txs, height, list, state.bugs.which()),
-                unreadable: Vec::new(),
-                spent: Node::spent(&txs, list),
-                payouts: self.payouts(&txs, list),
-            })
-        })
-        .await?
+            Err(error) => Err(error),
+            Ok(scanned) => scanned,
+        }
     }
 
     async fn mempool(&self) -> Result<Option<Mempool>, RpcError> {

@@ -1,6 +1,7 @@
 //! What was written of each payment, and what no writing may ever do.
 
 pub mod refund;
+pub mod unknown;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use shared::money::Cents;
 use shared::payment::Status;
 
 use self::refund::{Change, Refund};
+use self::unknown::Unknown;
 use crate::chain::SimChain;
 use crate::kind;
 use crate::net::Tally;
@@ -45,6 +47,10 @@ pub struct Written {
     pub known_since: Timestamp,
     /// When the sweep has to look at it.
     pub next_check: Option<Timestamp>,
+    /// Whether it was paid once.
+    pub was_paid: bool,
+    /// What another version wrote.
+    pub unknown: Unknown,
 }
 
 /// A transfer as its payment's item says.
@@ -60,6 +66,10 @@ pub struct Held {
     pub units: u128,
     /// When it was first seen outside of any block.
     pub unconfirmed_at: Option<u64>,
+    /// The block that holds it.
+    pub in_block: Option<u64>,
+    /// Whether it is no longer to be found.
+    pub lost: bool,
 }
 
 /// A refund, with what was known when.
@@ -69,6 +79,19 @@ pub struct Story {
     pub refund: Refund,
     /// Blocks that had been mined when it was written that it is confirmed.
     pub confirmed_by: Option<u64>,
+}
+
+/// What the world is like when a payment is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The chain.
+    pub chain: &'a SimChain,
+    /// The true time.
+    pub now: Timestamp,
+    /// The highest block that the cursor knows to be final.
+    pub finalized: Option<u64>,
+    /// Whether the writer asked a node that stands below ours, on a branch of its own.
+    pub is_behind: bool,
 }
 
 /// Everything that was written.
@@ -84,11 +107,13 @@ pub struct Record {
     first_written: BTreeMap<String, u64>,
 }
 
-fn number(item: &Value, name: &str) -> Option<u64> {
+/// A number of an item.
+pub fn number(item: &Value, name: &str) -> Option<u64> {
     item[name]["N"].as_str()?.parse().ok()
 }
 
-fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+/// A text of an item.
+pub fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item[name]["S"].as_str().unwrap_or_default()
 }
 
@@ -115,6 +140,8 @@ impl Written {
             ),
             known_since: Timestamp(0),
             next_check: number(item, "next_check").map(Timestamp),
+            was_paid: number(item, "paid_at").is_some(),
+            unknown: Unknown::of(item),
         }
     }
 }
@@ -138,6 +165,8 @@ impl Held {
             coin: kind::place(text(transfer, "coin")),
             units: text(transfer, "units").parse().unwrap_or(0),
             unconfirmed_at: number(transfer, "unconfirmed_at"),
+            in_block: number(&standing["M"]["in_block"]["M"], "height"),
+            lost: !standing["M"]["lost"].is_null(),
         }
     }
 }
@@ -149,7 +178,8 @@ impl Record {
     }
 
     /// Takes note of a write; gives what is wrong with it.
-    pub fn write(&mut self, item: &Value, chain: &SimChain, now: Timestamp) -> Vec<String> {
+    pub fn write(&mut self, item: &Value, around: &Surroundings<'_>) -> Vec<String> {
+        let Surroundings { chain, now, .. } = *around;
         let code = text(item, "code").to_owned();
         if code.contains('#') {
             return Vec::new();
@@ -160,6 +190,9 @@ impl Record {
         let depth = crate::desk::depth(new.due);
         let mut wrong = itself(&old, &new, now);
         wrong.extend(transfers(&old, &new, chain, depth));
+        wrong.extend(taken_back(&old, &new, around));
+        let lost = new.unknown.known_of(&old.unknown);
+        wrong.extend(lost.map(|place| format!("what another version wrote into {place} is gone (R45)")));
         wrong.extend(Change { old: &old, new: &new, chain, depth, now: now.0 }.wrong());
         wrong.extend(self.owners(&code, &new));
         wrong.extend(self.remember(&new, chain));
@@ -167,7 +200,8 @@ impl Record {
             .into_iter()
             .map(|what| format!("payment {code}, version {}: {what}", new.version))
             .collect();
-        self.payments.insert(code, new);
+        let was_paid = new.was_paid || old.was_paid;
+        self.payments.insert(code, Written { was_paid, ..new });
         wrong
     }
 
@@ -273,6 +307,22 @@ fn transfers(old: &Written, new: &Written, chain: &SimChain, depth: u32) -> Vec<
         }
         if held.replaced && !is_replaced(id, chain) {
             wrong.push(format!("{id} is given up and nothing took its place"));
+        }
+    }
+    wrong
+}
+
+/// What is taken back that must stay, whatever a node says (R37).
+fn taken_back(old: &Written, new: &Written, around: &Surroundings<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (id, held) in &new.transfers {
+        let was_in = old.transfers.get(id).and_then(|old| old.in_block).filter(|_| held.lost);
+        let Some(height) = was_in else { continue };
+        if around.is_behind {
+            wrong.push(format!("{id} is taken back by a node that is behind (R37)"));
+        }
+        if around.finalized.is_some_and(|finalized| height <= finalized) && around.chain.is_in(id, height) {
+            wrong.push(format!("{id} is taken back though its block {height} was final (R37)"));
         }
     }
     wrong

@@ -9,6 +9,9 @@ use crate::desk::Desk;
 use crate::history::{Played, play};
 use crate::net::Tally;
 
+/// Fresh seeds lie this far apart.
+const SEEDS_APART: u64 = 1_000;
+
 /// What many histories came to.
 #[derive(Debug, Default)]
 pub struct Total {
@@ -65,6 +68,11 @@ pub fn run(first: u64, histories: u64, threads: usize, bug: Option<Bug>, until_f
     let mut total = total.into_inner().expect("no thread panics");
     total.violations.sort();
     total
+}
+
+/// A seed that nobody chose, short enough to be written down; behind it there is room for many more.
+pub fn fresh_seed() -> u64 {
+    u64::from(fastrand::u32(..)) * SEEDS_APART
 }
 
 /// Plays one history and tells what happened in it.

@@ -1,6 +1,7 @@
 //! The end of a history: what is recorded must be what the chain says, neither more nor less.
 
 mod refund;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -18,6 +19,7 @@ use crate::kind::CENT;
 /// Reads every payment that was acknowledged, and compares.
 pub fn judge(world: &World, now: Timestamp) {
     let orders = world.orders.borrow();
+    let mut payments = Vec::new();
     for (code, order) in orders.iter() {
         let store = &world.apps[STAGE].store;
         let mut reading = pin!(store.payment(order.code));
@@ -32,9 +34,13 @@ pub fn judge(world: &World, now: Timestamp) {
         for what in found {
             state.violation(format!("payment {code}, in the end: {what}"));
         }
+        payments.push(payment);
     }
+    let mut wrong = streams::wallets(world, &payments);
+    wrong.extend(streams::volume(world));
     let mut state = world.net.lock();
-    for what in refund::unseen(&state) {
+    wrong.extend(refund::unseen(&state));
+    for what in wrong {
         state.violation(what);
     }
 }

@@ -2,25 +2,37 @@
 
 use simulation::bugs::Bug;
 use simulation::model::{Mutant, World, check};
-use simulation::run::{run, trace};
+use simulation::run::{fresh_seed, run, trace};
 
 /// As many as a run of all tests has time for.
 const HISTORIES: u64 = 100;
 
-/// In so many histories, from the seed that is known to show it, each mistake must be found.
-const BUG_HISTORIES: u64 = 300;
+/// In so many histories each mistake must show itself.
+const BUG_HISTORIES: u64 = 1_000;
 
 /// States of the small world that tests check whole.
 const STATES: usize = 200_000;
 
+/// Seeds by which two mistakes were found once.
+const FOUND: [u64; 2] = [4_284, 7_029_398];
+
 #[test]
 fn r22_nothing_is_lost_or_doubled_whatever_goes_wrong() {
-    let total = run(1, HISTORIES, 2, None, false);
+    let seed = fresh_seed();
+    println!("cargo simulate --histories {HISTORIES} --seed {seed}");
+    let total = run(seed, HISTORIES, 2, None, false);
     assert_eq!(total.histories, HISTORIES);
     assert_eq!(total.violations, []);
-    assert!(total.faults > HISTORIES, "hardly anything went wrong: {total:?}");
-    for end in ["paid", "overpaid", "partially_paid", "cancelled", "expired"] {
+    assert!(total.faults > 3 * HISTORIES, "hardly anything went wrong: {total:?}");
+    for end in ["paid", "overpaid", "partially_paid", "expired"] {
         assert!(total.ends.contains_key(end), "no payment ever was {end}: {total:?}");
+    }
+}
+
+#[test]
+fn a22_a23_what_was_found_once_is_gone() {
+    for seed in FOUND {
+        assert_eq!(trace(seed, None).violations, [""; 0], "cargo simulate --histories 1 --seed {seed}");
     }
 }
 
@@ -46,11 +58,29 @@ fn a_seed_is_the_same_history_whatever_was_played_before_it() {
     assert_eq!(total.faults, alone.iter().map(|played| played.faults).sum::<u64>());
 }
 
+/// Those that show themselves in most samples; `cargo simulate --bugs` plays all of them, which takes longer than a test.
+const COMMON: [Bug; 8] = [
+    Bug::PaymentUnguarded,
+    Bug::BlockUnnoted,
+    Bug::WriteBehind,
+    Bug::AddressUnlisted,
+    Bug::OpenForgotten,
+    Bug::KeysByPlace,
+    Bug::OpenRises,
+    Bug::VolumeUnmarked,
+];
+
 #[test]
-fn every_mistake_shows_itself() {
-    for bug in Bug::all() {
-        let total = run(bug.shown_by(), BUG_HISTORIES, 2, Some(*bug), true);
-        assert!(!total.violations.is_empty(), "{bug:?} was not found in {} histories", total.histories);
+fn common_mistakes_show_themselves() {
+    let seed = fresh_seed();
+    for bug in COMMON {
+        let total = run(seed, BUG_HISTORIES, 2, Some(bug), true);
+        println!("{bug:?}: {} histories", total.histories);
+        assert!(
+            !total.violations.is_empty(),
+            "cargo simulate --histories {BUG_HISTORIES} --seed {seed} --bug {} finds nothing",
+            bug.name()
+        );
     }
 }
 

@@ -51,6 +51,14 @@ impl Stage<'_> {
         self.put_out(tx);
     }
 
+    /// Somebody pays what he was told, in one transaction.
+    pub(super) fn pay_as_told(&mut self, told: &Told) {
+        let sums = vec![(told.coin, told.address.clone(), self.key_of(&told.address), told.units)];
+        let spends = self.strangers_own();
+        let tx = self.write(sums, spends, PAYER);
+        self.put_out(tx);
+    }
+
     /// What a payer sends who should send so much.
     fn about(&mut self, units: u128) -> u128 {
         let about = match self.random.u8(0..8) {

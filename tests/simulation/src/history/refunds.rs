@@ -5,12 +5,13 @@ use std::task::{Context, Poll, Waker};
 use shared::payment::Status;
 
 use super::money::DESTINATIONS;
+use super::surprise::Surprise;
 use super::{POLLS, Stage};
 use crate::actors::refund::{self, Link};
 use crate::actors::{self, Order, Task, Wish};
 use crate::desk::{DEPTHS, MERCHANTS, PAYERS, SWEEP, WATCHERS};
 use crate::kind;
-use crate::node::Manner;
+use crate::manner::Manner;
 use crate::record::Written;
 
 /// Steps in which money goes back.
@@ -124,7 +125,7 @@ impl Stage<'_> {
         state.tell_chain();
     }
 
-    fn complete_watch(&mut self) {
+    pub(super) fn complete_watch(&mut self) {
         let world = self.world.clone();
         let watch = async move {
             actors::watch(world, WATCHERS[0], Manner::Honest).await;
@@ -139,7 +140,7 @@ impl Stage<'_> {
     }
 
     /// Lets somebody who is not busy do one thing to its end.
-    fn complete(&mut self, seat: crate::net::Seat, mut task: Task) {
+    pub(super) fn complete(&mut self, seat: crate::net::Seat, mut task: Task) {
         if self.running.iter().any(|(busy, _)| *busy == seat) {
             return;
         }
@@ -215,6 +216,9 @@ impl Stage<'_> {
         let world = self.world.clone();
         match link {
             None => self.ask(order, coin),
+            Some(link) if link.claimed && !link.confirmed && self.random.u8(0..4) == 0 => {
+                self.surprise(Surprise::Refund(link));
+            }
             Some(link) if !link.confirmed && self.random.u8(0..10) == 0 => {
                 let order = link.order.clone();
                 self.start(merchant, Box::pin(refund::withdraw(world, merchant, order, coin, Some(link))));
