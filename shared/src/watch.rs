@@ -119,7 +119,10 @@ struct Run<'a, S> {
     watcher: &'a Watcher<'a, S>,
     started_at: Timestamp,
     tip: Header,
-    finalized: Option<u64>,
+    /// The block that the node calls final.
+    final_block: Option<Header>,
+    /// The height up to which blocks are final, as far as they are ours.
+    finalized: Cell<Option<u64>>,
     /// The version at which the cursor was read; 0 when there was none.
     read: u64,
     /// The version that it has now.
@@ -153,8 +156,9 @@ impl<S: Source> Watcher<'_, S> {
                 run.skip(&cursor).await
             }
             Some(cursor) => {
+                run.final_block = self.final_block().await;
                 // What was final once is final, whatever another node says later (R37).
-                run.finalized = self.source.finalized().await?.max(cursor.finalized);
+                run.finalized.set(cursor.finalized);
                 // Most runs have nothing to do, and should not carry what this needs.
                 Box::pin(run.advance(cursor, list, &mut lookout)).await
             }
@@ -175,6 +179,15 @@ impl<S: Source> Watcher<'_, S> {
             list.refresh(self.store, self.chain, now).await?;
         }
         Ok(!list.is_empty())
+    }
+
+    /// Without it a run does the rest of its work: what must be final waits.
+    async fn final_block(&self) -> Option<Header> {
+        let told = self.source.finalized().await;
+        told.unwrap_or_else(|error| {
+            tracing::warn!(chain = %self.chain.id, %error, "the node does not say what is final");
+            None
+        })
     }
 
     /// Without it a run does the rest of its work: what is unconfirmed counts for nothing.
@@ -212,7 +225,8 @@ impl<'a, S: Source> Run<'a, S> {
         (read, height): (u64, u64),
     ) -> Run<'a, S> {
         let (version, claimed, reached) = (Cell::new(read), Cell::new(false), Cell::new(height));
-        Run { watcher, started_at, tip, finalized: None, read, version, claimed, reached }
+        let (final_block, finalized) = (None, Cell::new(None));
+        Run { watcher, started_at, tip, final_block, finalized, read, version, claimed, reached }
     }
 
     /// Writes the cursor, unless somebody else did since this run wrote or read it.
@@ -368,8 +382,9 @@ impl<'a, S: Source> Run<'a, S> {
         let known = found.len();
         lookout.outside.lies_ahead(&ahead, self.started_at);
         list.await_outputs(lookout.outside.outputs());
-        let knows_all = self.scan_back(cursor, list, lookout, (&mut found, outcome)).await?;
+        let (knows_all, left_off) = self.scan_back(cursor, list, lookout, (&mut found, outcome)).await?;
         let (unmoved, before) = (cursor.clone(), found.len());
+        let scanned_before = unmoved.height;
         untold.extend(self.scan_forward(cursor, list, lookout, &ahead, (&mut found, outcome)).await?);
         if !self.were_lists_younger(&unmoved, cursor, list, lookout).await? {
             // As if this run had died before the cursor moved: the next one reads the same blocks with newer lists.
@@ -377,8 +392,9 @@ impl<'a, S: Source> Run<'a, S> {
             found.truncate(before);
         }
         self.reached.set(cursor.height);
-        // A final block above the tip is another node's, which may stand on another branch.
-        cursor.note_finalized(self.finalized.filter(|height| *height <= self.tip.number));
+        let is_ours = |block: &Header| is_final_ours(cursor, block, scanned_before);
+        cursor.note_finalized(self.final_block.filter(is_ours).map(|block| block.number));
+        self.finalized.set(cursor.finalized);
         if !found.is_empty() {
             // What is left of a block that is told in parts lies in a block that is told.
             let heights = found.iter().map(|block| block.height).chain(untold.iter().copied());
@@ -387,6 +403,7 @@ impl<'a, S: Source> Run<'a, S> {
             self.write(cursor.clone()).await?;
             self.claimed.set(true);
         }
+        list.leave_off(left_off);
         let told = self.tell_found(&found, rest, cursor.place.as_ref()).await?;
         let all_told = told.all && untold.is_empty();
         cursor.open_from = told.open.into_iter().chain(untold).chain(disputed).min();
@@ -415,6 +432,15 @@ impl<'a, S: Source> Run<'a, S> {
     /// Reports of one run: a loss comes before what is found again.
     fn sequence(&self, found: bool) -> Sequence {
         Sequence(self.sequence_number().saturating_mul(2).saturating_add(u64::from(found)))
+    }
+}
+
+/// Whether a block that a node calls final is one of ours: another node behind the same address may stand on another
+/// branch. One whose hash is kept no more is believed if it was scanned before this run.
+fn is_final_ours(cursor: &Cursor, block: &Header, scanned_before: u64) -> bool {
+    match cursor.hash_at(block.number) {
+        Some(hash) => hash == follow::kept(block.hash),
+        None => block.number <= cursor.height.min(scanned_before),
     }
 }
 

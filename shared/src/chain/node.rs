@@ -70,7 +70,7 @@ impl Source for NodeOn<'_> {
         }
     }
 
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         match self {
             NodeOn::Evm(node) => node.finalized().await,
             NodeOn::Bitcoin(node) => node.finalized().await,

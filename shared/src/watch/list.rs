@@ -38,7 +38,7 @@ pub struct WatchList {
     awaited: HashSet<OutPoint>,
     destinations: HashSet<Vec<u8>>,
     recent: Vec<Watched>,
-    learned: u64,
+    newly: Vec<Watched>,
     left_off: Option<LeftOff>,
     began_at: Timestamp,
     read_at: Option<Timestamp>,
@@ -97,9 +97,9 @@ impl WatchList {
         self.destinations.extend(destinations);
     }
 
-    /// How many addresses came to be known by looks for new ones: it rises when one is found.
-    pub(super) fn learned(&self) -> u64 {
-        self.learned
+    /// The addresses that the last look found and that none before it had.
+    pub(super) fn newly(&self) -> &[Watched] {
+        &self.newly
     }
 
     /// Adds an address, as the newest.
@@ -137,6 +137,7 @@ impl WatchList {
         if fresh.is_none() {
             *self = WatchList { began_at: now, ..WatchList::default() };
         }
+        self.newly.clear();
         let since = fresh.map_or(now.minus(WATCHED_SECONDS), |read_at| read_at.minus(LOOK_BACK_SECONDS));
         let recent_from = now.minus(RENEWED_SECONDS);
         let family = chain.family;
@@ -144,7 +145,7 @@ impl WatchList {
             match family.address_key(&watched.address) {
                 Ok(address) => {
                     if fresh.is_some() && self.code(&address).is_none() {
-                        self.learned = self.learned.saturating_add(1);
+                        self.newly.push(watched.clone());
                     }
                     self.insert(address, watched.code);
                 }
@@ -167,8 +168,9 @@ impl WatchList {
     }
 
     /// Blocks were read again for the addresses that were learned late, up to where this says; to the end if it is `None`.
-    pub(super) fn leave_off(&mut self, left_off: Option<LeftOff>) {
-        self.left_off = left_off;
+    /// Gives what was said before.
+    pub(super) fn leave_off(&mut self, left_off: Option<LeftOff>) -> Option<LeftOff> {
+        std::mem::replace(&mut self.left_off, left_off)
     }
 
     /// The addresses that the last whole scan, begun when the cursor says, may not have known though it passed their

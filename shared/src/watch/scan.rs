@@ -13,7 +13,7 @@ use super::{Held, Lookout, Outcome, Run, Source, WatchError, WatchList, Watcher,
 use crate::chain::block::{Header, ScannedBlock};
 use crate::chain::rpc::RpcError;
 use crate::payment::Code;
-use crate::store::{BlockState, Cursor, StoreError, TouchedBlock};
+use crate::store::{BlockState, Cursor, StoreError, TouchedBlock, Watched};
 
 /// A run stops taking new blocks after this long, so that time is left to tell payments.
 const SCAN_SECONDS: u64 = 35;
@@ -171,16 +171,18 @@ impl<S: Source> Run<'_, S> {
         self.tell_lost(&block, state).await
     }
 
-    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them. The
-    /// next run goes on behind those for which there was time.
+    /// Scans again the blocks that passed before an address on the list could be known; whether that was all of them, and
+    /// behind which of them the next run goes on. That holds once what was found is kept: a run that dies before is repeated.
     pub(super) async fn scan_back(
         &self,
         cursor: &Cursor,
         list: &mut WatchList,
         lookout: &mut Lookout,
         (found, outcome): (&mut Vec<TouchedBlock>, &mut Outcome),
-    ) -> Result<bool, WatchError> {
-        let Some((from, late)) = list.learned_late(self.watcher.chain, cursor) else { return Ok(true) };
+    ) -> Result<(bool, Option<LeftOff>), WatchError> {
+        let late = list.learned_late(self.watcher.chain, cursor);
+        let mut left_off = list.leave_off(None);
+        let Some((from, late)) = late else { return Ok((true, None)) };
         let heights = from.max(cursor.height.saturating_sub(SCAN_BLOCKS))..=cursor.height;
         let scan = |height| {
             let scanned = self.watcher.source.scan(height, &late);
@@ -189,11 +191,10 @@ impl<S: Source> Run<'_, S> {
         let mut scans = pin!(in_order(self.watcher.source, heights.map(scan)));
         loop {
             let next = self.before(SCAN_BACK_SECONDS, scans.next()).await;
-            let Some(next) = next.filter(|_| !self.is_over(SCAN_BACK_SECONDS)) else { return Ok(false) };
-            let Some((height, scanned)) = next else {
-                list.leave_off(None);
-                return Ok(true);
+            let Some(next) = next.filter(|_| !self.is_over(SCAN_BACK_SECONDS)) else {
+                return Ok((false, left_off));
             };
+            let Some((height, scanned)) = next else { return Ok((true, None)) };
             match scanned {
                 Ok(scanned) if is_ours(cursor, &scanned.header) => {
                     let amended = self.watcher.amended(scanned).await?;
@@ -201,15 +202,15 @@ impl<S: Source> Run<'_, S> {
                     match self.take_in(cursor, amended, None, lookout, outcome).await? {
                         TakenIn::Nothing => {}
                         TakenIn::Found(block) => found.push(block),
-                        TakenIn::InPart => return Ok(false),
+                        TakenIn::InPart => return Ok((false, left_off)),
                     }
-                    list.leave_off(Some(LeftOff::at(&header, late.addresses())));
+                    left_off = Some(LeftOff::at(&header, late.addresses()));
                 }
-                Ok(_) => return Ok(false),
+                Ok(_) => return Ok((false, left_off)),
                 Err(error) => {
                     tracing::warn!(chain = %self.watcher.chain.id, height, %error, "a block could not be read again");
                     outcome.held = Some(Held::by(height, &error));
-                    return Ok(false);
+                    return Ok((false, left_off));
                 }
             }
         }
@@ -294,10 +295,12 @@ impl<S: Source> Run<'_, S> {
             return Ok(true);
         }
         let Watcher { chain, store, .. } = *self.watcher;
-        let learned = list.learned();
         list.refresh(store, chain, self.started_at).await?;
         let payouts = store.outlying(&chain.id).await?.payouts;
-        let is_new = list.learned() > learned || payouts.iter().any(|it| !lookout.payouts.contains(it));
+        // An address that was given out below these blocks is looked for in them by the next run (`scan_back`).
+        let is_above = |it: &Watched| it.heights.get(&chain.id).is_none_or(|height| *height > unmoved.height);
+        let is_new =
+            list.newly().iter().any(is_above) || payouts.iter().any(|it| !lookout.payouts.contains(it));
         if is_new {
             tracing::warn!(
                 chain = %chain.id, height = cursor.height,

@@ -17,8 +17,9 @@ pub trait Source {
     fn tip(&self) -> impl Future<Output = Result<Header, RpcError>>;
     /// The block at a height, if the node has it.
     fn header(&self, height: u64) -> impl Future<Output = Result<Option<Header>, RpcError>>;
-    /// The highest block that is final, where the chain knows such a thing.
-    fn finalized(&self) -> impl Future<Output = Result<Option<u64>, RpcError>>;
+    /// The highest block that is final, where the chain knows such a thing: with its hash, for another node behind the same
+    /// address may mean a block of another branch.
+    fn finalized(&self) -> impl Future<Output = Result<Option<Header>, RpcError>>;
     /// What a block holds for the addresses of the list.
     fn scan(
         &self,

@@ -380,7 +380,7 @@ impl<S: Source> Run<'_, S> {
         match depth {
             Depth::Blocks(_) => blocks,
             Depth::Finalized(shown)
-                if self.finalized.is_some_and(|finalized| height <= finalized.min(reached)) =>
+                if self.finalized.get().is_some_and(|finalized| height <= finalized.min(reached)) =>
             {
                 blocks.max(shown)
             }

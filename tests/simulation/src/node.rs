@@ -161,8 +161,9 @@ impl Source for Node<'_> {
         Ok(self.net.lock().bugs.remember(height, header))
     }
 
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
-        self.ask(|_, blocks| Some(u64::try_from(blocks.len()).unwrap_or(0).saturating_sub(FINAL_BELOW))).await
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
+        let last = |blocks: &[Block]| u64::try_from(blocks.len()).unwrap_or(0).saturating_sub(FINAL_BELOW);
+        self.ask(|_, blocks| at(blocks, last(blocks)).map(|block| block.header)).await
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {

@@ -215,7 +215,7 @@ impl Source for NodeOn<'_> {
     }
 
     /// Work is never final.
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         Ok(None)
     }
 

@@ -34,7 +34,12 @@ impl Rpc {
         if txs.is_empty() {
             return Ok(logs);
         }
-        match self.by_receipts_of(block, &txs, reads_all).await {
+        let read = self.by_receipts_of(block, &txs, reads_all).await;
+        if let Err((RpcError::Contradicts { .. } | RpcError::Shape(_), _)) = &read {
+            // What contradicts is asked for again.
+            self.forget_receipts(block.header.hash);
+        }
+        match read {
             Ok(told) => {
                 self.1.events.was_answered(&block.header);
                 Ok(replaced(of_others(logs, &txs, reads_all), told, sought))

@@ -62,7 +62,7 @@ impl Rpc {
         receivers: Option<&[EvmAddress]>,
     ) -> Result<Vec<Log>, RpcError> {
         let error = match self.logs_of(block_hash, contracts, None).await {
-            Err(error) if may_be_too_much(&error) => error,
+            Err(error) if is_narrower_worth_it(&error) => error,
             logs => return logs,
         };
         let mut all = Vec::new();
@@ -75,7 +75,7 @@ impl Rpc {
                 None => self.logs_of(block_hash, contract, None).await,
             };
             match (alone, receivers) {
-                (Err(error), Some(receivers)) if may_be_too_much(&error) => {
+                (Err(error), Some(receivers)) if is_narrower_worth_it(&error) => {
                     all.extend(self.logs_to(block_hash, contract, receivers).await?);
                 }
                 (alone, _) => all.extend(alone?),
@@ -139,7 +139,12 @@ fn word(address: &EvmAddress) -> String {
     format!("0x{:0>64}", address.0.to_lower_hex_string())
 }
 
-/// Whether a narrower question may be answered. Nodes refuse large ones in so many ways, not all of them in words, that
+/// Whether a narrower question may be answered: who hangs over one has no time for several, and there are receipts.
+fn is_narrower_worth_it(error: &RpcError) -> bool {
+    may_be_too_much(error) && !matches!(error, RpcError::Transport(_))
+}
+
+/// Whether less may be answered, or receipts. Nodes refuse large ones in so many ways, not all of them in words, that
 /// only what tells of the node itself is left out.
 fn may_be_too_much(error: &RpcError) -> bool {
     match error {

@@ -114,7 +114,7 @@ impl Source for NodeOn<'_> {
         self.node.rpc.header(height).await
     }
 
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         self.node.rpc.finalized().await
     }
 

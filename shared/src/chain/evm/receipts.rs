@@ -79,7 +79,9 @@ impl Rpc {
         let told = raw.map(|raw| raw.told().ok_or(RpcError::Shape(METHOD))).transpose()?;
         let here = told.filter(|told| told.receipt.block_hash == block.hash && told.receipt.tx == tx);
         let told = here.ok_or(RpcError::Moved(block.number))?;
-        self.kept().keep(told.clone());
+        if told.transfers.is_some() {
+            self.kept().keep(told.clone());
+        }
         Ok((tx, told))
     }
 

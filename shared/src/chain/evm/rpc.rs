@@ -65,12 +65,11 @@ impl Rpc {
         }
     }
 
-    /// The height up to which the chain is final; `None` when the node cannot say, which holds money back and never
-    /// lets it through.
-    pub async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    /// The highest block that is final; `None` when the node cannot say, which holds money back and never lets it through.
+    pub async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         match self.header_at("finalized").await {
             Err(RpcError::Node { .. }) => Ok(None),
-            header => Ok(header?.map(|header| header.number)),
+            header => header,
         }
     }
 

@@ -77,9 +77,17 @@ fn moved<'a>(chain: &'a Chain, sent: &[Sent], logs: &[Log]) -> impl Iterator<Ite
     let coins: HashMap<EvmAddress, &Coin> = tokens(chain).collect();
     let mut logs: Vec<&Log> = logs.iter().filter(|log| !log.removed).collect();
     // Nodes number the logs of a block, or of each transaction: what one transaction made is in order either way.
-    logs.sort_unstable_by_key(|log| (log.index, log.tx));
-    // A log that is there twice would otherwise be money twice, under the next k.
-    logs.dedup_by_key(|log| (log.index, log.tx));
+    logs.sort_by_key(|log| (log.index, log.tx));
+    // A log that is there twice would otherwise be money twice, under the next k; two that have one number are two.
+    let mut known: Vec<&Log> = Vec::new();
+    logs.retain(|log| {
+        if known.last().is_some_and(|last| (last.index, last.tx) != (log.index, log.tx)) {
+            known.clear();
+        }
+        let is_new = !known.contains(log);
+        known.push(log);
+        is_new
+    });
     let of_tokens = |log: &Log| Some((*coins.get(&log.contract)?, transfer(log)?));
     native.chain(logs.into_iter().filter_map(of_tokens).collect::<Vec<_>>())
 }

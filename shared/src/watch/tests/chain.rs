@@ -209,6 +209,12 @@ impl FakeChain {
         *self.blocks.borrow_mut() = blocks;
     }
 
+    /// The block of that height; above the best one, that of another node.
+    fn final_header(&self, height: u64) -> Header {
+        let foreign = Header { number: height, hash: word(95, height), ..self.best() };
+        self.block(height).map_or(foreign, |block| block.header)
+    }
+
     pub(super) fn best(&self) -> Header {
         self.blocks.borrow().last().unwrap().header
     }
@@ -339,9 +345,9 @@ impl Source for FakeChain {
         Ok(if is_denied { header.map(denied) } else { header })
     }
 
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         self.ask()?;
-        Ok(self.finalized.get())
+        Ok(self.finalized.get().map(|height| self.final_header(height)))
     }
 
     async fn scan(&self, height: u64, list: &WatchList) -> Result<ScannedBlock<Code>, RpcError> {

@@ -164,7 +164,7 @@ impl Source for Interrupted<'_> {
         header
     }
 
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         let finalized = self.node.finalized().await;
         self.ask().await;
         finalized

@@ -40,7 +40,7 @@ impl Source for Meanwhile<'_> {
     }
 
     /// Asked once in each run, when the lists are read.
-    async fn finalized(&self) -> Result<Option<u64>, RpcError> {
+    async fn finalized(&self) -> Result<Option<Header>, RpcError> {
         let turn = self.turn.borrow_mut().take();
         if let Some(turn) = turn {
             turn.await;
